@@ -1,0 +1,72 @@
+// One set of option names for the command line and the config file (Boost.Program_options underneath).
+// A name is "section.key" or "key": `--triplet.margin 0.3` on the command line, or in an INI file
+//     [triplet]
+//     margin = 0.3
+// The command line wins over the file. Every unknown key is an error that names the nearest known one.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/error.h"
+
+namespace kindred {
+
+class Options {
+ public:
+  /// `program` is the name in the usage line ("kindred-index build"), `summary` a paragraph on top of --help.
+  /// --help, --version and, when asked for, --config FILE are always there.
+  Options(std::string program, std::string summary);
+  ~Options();
+  Options(Options&&) noexcept;
+
+  /// Declares an option. T: bool, int64_t, double, std::string, std::vector<std::string> (may be repeated).
+  /// A bool may be given alone (`--resume-strict`) or with a value (`--shuffle=false`).
+  template <class T>
+  void add(const std::string& name, T default_value, const std::string& help);
+
+  /// Words without a dash, at least `least`, at most `most` (-1: any number); get<vector<string>>(name) reads them.
+  void positional(const std::string& name, const std::string& help, int least, int most);
+
+  /// Adds --config FILE; may be repeated, later files win.
+  void accept_config_files();
+
+  /// A heading in --help for the options declared after it.
+  void group(const std::string& title);
+
+  /// Free text at the foot of --help: examples, exit codes.
+  void footer(const std::string& text);
+
+  enum class Outcome { run, done };
+
+  /// Reads the command line; `done` when --help or --version was printed on standard output.
+  /// Throws UsageError: unknown names with the nearest one, values that are not of the option's type, and for
+  /// config files "path:line: reason".
+  Outcome parse(int argc, const char* const* argv);
+
+  template <class T>
+  const T& get(std::string_view name) const;
+
+  /// True when the user gave the option, on the command line or in a file.
+  bool given(std::string_view name) const;
+
+  /// Where the value came from, for messages: "configs/demo.conf:14", "--triplet.margin" or "default".
+  std::string source(std::string_view name) const;
+
+  /// All options as an INI text that parses back to the same values; written beside a run.
+  std::string config_text() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The body of every main(): catches Error (exit 1), UsageError (exit 2) and anything else (exit 1), prints
+/// "program: message" on standard error, and returns the exit code.
+int run_main(std::string_view program, const std::function<int()>& body);
+
+}  // namespace kindred

@@ -1,0 +1,105 @@
+// Op: what is computed. Kernel: the same made ready for one device and one set of shapes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "common/base/registry.h"
+#include "common/engine/communicator.h"
+#include "common/engine/stream.h"
+#include "common/engine/tensor.h"
+
+namespace kindred {
+
+/// What backward reads again, and the planner therefore keeps: bit i of `inputs` for input i.
+struct Saved {
+  uint32_t inputs = 0;
+  bool output = false;
+};
+
+/// Attributes, shape rule and cost of one operation; knows no device. Every op has one output.
+class Op {
+ public:
+  virtual ~Op() = default;
+  /// The name kernels are registered under: "conv2d".
+  virtual std::string_view type() const = 0;
+  /// Throws Error naming expected and actual shapes.
+  virtual Shape output_shape(std::span<const Shape> inputs) const = 0;
+  virtual Saved saved() const { return {}; }
+  /// Multiply-accumulates of one forward pass, as papers count them (convolutions, linears, attention products).
+  virtual int64_t macs(std::span<const Shape> inputs) const { (void)inputs; return 0; }
+  /// Attributes for dumps: "k=3 s=2".
+  virtual std::string attributes() const { return ""; }
+};
+
+/// What random kernels (dropout, drop path) key their draws with, so that no draw depends on rank or world size.
+struct StepInfo {
+  uint64_t seed = 0;
+  int64_t step = 0;
+  int64_t first_row = 0;  // global index of this rank's first sample in the batch: rank * B
+};
+
+/// The tensors of one call.
+struct Io {
+  std::span<const Tensor> inputs;
+  Tensor output;
+  std::span<const Tensor> parameters;  // values, in the op's order, buffers included
+  Tensor state;                        // u8 bytes that live from forward to backward
+  Tensor scratch;                      // u8 bytes for this call only
+  const StepInfo* step = nullptr;
+  int64_t parameter_version = 0;       // moves when parameter values change: pack again
+};
+
+/// Gradients of one backward call.
+struct Grads {
+  Tensor output;                       // dL/d(output), complete; a kernel may not write it
+  std::span<const Tensor> inputs;      // dL/d(input i); empty where nobody wants it
+  std::span<const uint8_t> accumulate; // input i: 0 write with =, 1 add with +=
+  std::span<const Tensor> parameters;  // always +=; empty for buffers
+};
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual int64_t scratch_bytes() const { return 0; }
+  virtual int64_t state_bytes() const { return 0; }
+  virtual void forward(Stream& stream, const Io& io) = 0;
+  /// Only called on kernels made for training.
+  virtual void backward(Stream& stream, const Io& io, const Grads& grads) = 0;
+};
+
+/// What a kernel is made from.
+struct KernelSpec {
+  const Op& op;
+  std::vector<Shape> inputs;
+  Shape output;
+  std::vector<Shape> parameters;
+  bool training = false;
+  Stream& stream;
+  Communicator& communicator;  // for statistics over all ranks; outlives the kernel
+  uint64_t node_key = 0;       // differs for every node of a graph: the "layer" of random draws
+};
+
+using KernelFactory = std::function<std::unique_ptr<Kernel>(const KernelSpec&)>;
+
+/// Kernels by "device/op": "cpu/conv2d". A missing one is an error when a program is compiled.
+Registry<KernelFactory>& kernel_registry();
+
+namespace detail {
+template <class K, class O>
+bool register_kernel(const char* device, const char* type) {
+  return kernel_registry().add(
+      std::string(device) + "/" + type,
+      [](const KernelSpec& spec) { return std::make_unique<K>(static_cast<const O&>(spec.op), spec); }, type);
+}
+}  // namespace detail
+
+}  // namespace kindred
+
+/// At the foot of a kernel file: KINDRED_KERNEL(cpu, "conv2d", Conv2d, Conv2dCpu). K(const O&, const KernelSpec&).
+#define KINDRED_KERNEL(device, name, O, K) \
+  [[maybe_unused]] static const bool kindred_registered_##device##_##K = ::kindred::detail::register_kernel<K, O>(#device, name)

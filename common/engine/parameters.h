@@ -1,0 +1,95 @@
+// Flat parameters. Values and gradients each live in one contiguous fp32 buffer (optimiser slots follow the same
+// order), laid out so that slices become final one after the other while backward runs: the parameter used last in
+// forward comes first. Buffers (running statistics) have a block of their own and no gradient.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/engine/stream.h"
+#include "common/engine/tensor.h"
+
+namespace kindred {
+
+/// How a tensor of a file lies in memory.
+enum class ParamLayout : uint8_t {
+  plain,  // as in the file
+  ohwi,   // convolution: file [O, I/g, kh, kw], memory [O, kh, kw, I/g]
+  hwc,    // depthwise convolution: file [C, 1, kh, kw], memory [kh, kw, C]
+};
+
+/// How fresh values are drawn: a pure function of (seed, name, index), whatever the order of declaration.
+struct Init {
+  enum Kind : uint8_t { constant, normal, truncated_normal, uniform } kind = constant;
+  double a = 0;  // constant: the value; normal and truncated (at 2 std): the standard deviation; uniform: the bound
+  static Init value(double v) { return {constant, v}; }
+  static Init normal_std(double std) { return {normal, std}; }
+  static Init truncated_std(double std) { return {truncated_normal, std}; }
+  static Init uniform_bound(double bound) { return {uniform, bound}; }
+};
+
+struct ParamInfo {
+  std::string name;   // timm's state-dict name
+  Shape file_shape;   // as in the model file
+  Shape shape;        // in memory
+  ParamLayout layout = ParamLayout::plain;
+  Init init;
+  bool trainable = true;    // false: a buffer, such as a running mean
+  bool decay = true;        // weight decay applies; false for norms and biases
+  double lr_scale = 1;      // multiplies the learning rate
+  int64_t offset = -1;      // elements from the start of its block; known once frozen
+};
+
+/// A parameter's place in its ParameterSet.
+struct Param {
+  int id = -1;
+};
+
+class ParameterSet {
+ public:
+  /// Throws Error when the name is taken. Requires: not frozen. info.shape and info.offset are computed.
+  Param add(ParamInfo info);
+
+  /// Fixes the order and allocates on the stream's device. Parameters lie in reverse order of their `add` calls,
+  /// each starting at a multiple of 16 elements.
+  void freeze(Stream& stream);
+  bool frozen() const { return frozen_; }
+
+  int count() const { return static_cast<int>(infos_.size()); }
+  const ParamInfo& info(Param param) const { return infos_[static_cast<size_t>(param.id)]; }
+  /// Throws Error naming the nearest name.
+  Param find(std::string_view name) const;
+  bool contains(std::string_view name) const;
+
+  /// In memory layout. Views into the flat blocks; gradient is empty for buffers.
+  Tensor value(Param param) const;
+  Tensor gradient(Param param) const;
+
+  Tensor values() const { return values_; }        // all trainable values, flat, padding zero
+  Tensor gradients() const { return gradients_; }  // same order as values
+  Tensor buffers() const { return buffers_; }
+  /// Trainable elements, padding left out.
+  int64_t trainable_elements() const;
+
+  /// Counts changes of values: kernels repack weights when it moves. Whoever writes values calls `touch`.
+  int64_t version() const { return version_; }
+  void touch() { ++version_; }
+
+  /// Fresh values for every parameter and buffer.
+  void initialize(uint64_t seed);
+
+  /// Copies between the file's layout (host, f32) and memory.
+  void set_from_file_layout(Param param, std::span<const float> values);
+  std::vector<float> to_file_layout(Param param) const;
+
+ private:
+  std::vector<ParamInfo> infos_;
+  Tensor values_, gradients_, buffers_;
+  int64_t version_ = 0;
+  bool frozen_ = false;
+};
+
+}  // namespace kindred

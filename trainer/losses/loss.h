@@ -1,0 +1,73 @@
+// A loss is a row program over a score matrix: every rank owns its B anchors and scores them against the gathered
+// M = R*B rows of all ranks, or against columns of its own (class centres). The scalar that is differentiated is the
+// SUM over ranks: a loss divides by a global normaliser and never by a rank's own count.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/options.h"
+#include "common/base/registry.h"
+#include "common/engine/communicator.h"
+#include "common/engine/parameters.h"
+#include "common/engine/stream.h"
+
+namespace kindred {
+
+/// One rank's view of a step. Row i of the rank is row first_row + i of the gathered tensors.
+struct EmbeddingBatch {
+  Tensor embeddings;      // [B, D] unit rows of this rank
+  Tensor labels;          // [B] i64
+  Tensor sample_ids;      // [B] i64
+  Tensor all_embeddings;  // [M, D]
+  Tensor all_labels;      // [M]
+  Tensor all_sample_ids;  // [M]
+  int64_t first_row = 0;
+};
+
+/// Where gradients go; always +=. dL/d(embeddings) of this rank's rows as anchors, and of all rows as references:
+/// the caller adds the reduce-scattered second to the first.
+struct EmbeddingGradients {
+  Tensor anchors;     // [B, D]
+  Tensor references;  // [M, D]
+};
+
+/// Host numbers, the same on every rank (all-reduced). What a progress line shows.
+struct LossValue {
+  double loss = 0;             // the global loss
+  double active_fraction = 0;  // anchors (or pairs) with a non-zero loss
+  double hardest_positive = 0; // mean over anchors of the lowest same-class score
+  double hardest_negative = 0; // mean over anchors of the highest other-class score
+};
+
+class Loss {
+ public:
+  virtual ~Loss() = default;
+  /// Declares parameters such as class centres. classes: of the training set; dim: of the embedding.
+  virtual void declare(ParameterSet& parameters, int dim, int64_t classes) { (void)parameters, (void)dim, (void)classes; }
+  /// Value and gradient; parameter gradients are added to the set (this rank's share of the sum).
+  virtual LossValue run(Stream& stream, Communicator& communicator, const EmbeddingBatch& batch,
+                        const EmbeddingGradients& gradients, double weight) = 0;
+};
+
+struct LossEntry {
+  std::function<void(Options&)> declare;  // its options under its name: "triplet.margin"
+  std::function<std::unique_ptr<Loss>(const Options&)> make;
+};
+Registry<LossEntry>& loss_registry();
+
+/// All that option train.losses names, "triplet" or "triplet*1.0 arcface*0.5", run as one.
+std::vector<std::pair<std::unique_ptr<Loss>, double>> make_losses(const std::vector<std::string>& words, const Options& options);
+
+}  // namespace kindred
+
+/// At the foot of a loss's file. L has `static void declare(Options&)` and L(const Options&).
+#define KINDRED_LOSS(name, L, help)                                                               \
+  [[maybe_unused]] static const bool kindred_registered_##L = ::kindred::loss_registry().add(     \
+      name,                                                                                       \
+      {&L::declare,                                                                               \
+       [](const ::kindred::Options& options) -> std::unique_ptr<::kindred::Loss> { return std::make_unique<L>(options); }}, \
+      help)

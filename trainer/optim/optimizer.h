@@ -1,0 +1,43 @@
+// Optimisers work on the flat buffers: one launch for all parameters. Decay never touches norms and biases.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/options.h"
+#include "common/base/registry.h"
+#include "common/engine/parameters.h"
+
+namespace kindred {
+
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  /// Reads parameters.gradients() times `gradient_scale` (clipping), writes values, calls touch().
+  virtual void step(Stream& stream, double learning_rate, double gradient_scale) = 0;
+  /// Named flat f32 tensors (momentum, ...) and a step count: all that a checkpoint must hold.
+  virtual std::vector<std::pair<std::string, Tensor>> slots() = 0;
+  virtual int64_t steps_done() const = 0;
+  virtual void set_steps_done(int64_t steps) = 0;
+};
+
+struct OptimizerEntry {
+  std::function<void(Options&)> declare;  // "sgd.momentum"
+  std::function<std::unique_ptr<Optimizer>(const Options&, ParameterSet&, Stream&)> make;
+};
+Registry<OptimizerEntry>& optimizer_registry();
+
+/// sqrt(sum of squares) of the flat gradients, summed in a fixed order in double.
+double gradient_norm(Stream& stream, const ParameterSet& parameters);
+
+}  // namespace kindred
+
+#define KINDRED_OPTIMIZER(name, O, help)                                                              \
+  [[maybe_unused]] static const bool kindred_registered_##O = ::kindred::optimizer_registry().add(    \
+      name,                                                                                           \
+      {&O::declare,                                                                                   \
+       [](const ::kindred::Options& options, ::kindred::ParameterSet& parameters, ::kindred::Stream& stream) \
+           -> std::unique_ptr<::kindred::Optimizer> { return std::make_unique<O>(options, parameters, stream); }}, \
+      help)
