@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 #include "common/image/image.h"
 #include "common/models/model.h"
 

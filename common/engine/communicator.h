@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "common/engine/stream.h"
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

@@ -11,7 +11,7 @@
 #include "common/base/registry.h"
 #include "common/engine/communicator.h"
 #include "common/engine/stream.h"
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/engine/stream.h"
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

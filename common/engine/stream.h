@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

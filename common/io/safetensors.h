@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 
 namespace kindred {
 

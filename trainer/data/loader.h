@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/engine/tensor.h"
+#include "common/base/tensor.h"
 #include "trainer/data/dataset.h"
 #include "trainer/data/sampler.h"
 #include "trainer/data/transform.h"
