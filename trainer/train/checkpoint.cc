@@ -1,0 +1,183 @@
+#include "trainer/train/checkpoint.h"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "common/base/hash.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/io/file.h"
+#include "common/io/safetensors.h"
+#include "common/models/model_file.h"
+
+namespace kindred {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kPrefix = "step-";
+constexpr const char* kTemporary = ".writing-";
+
+// One line a parameter: what lies where. Two layouts are interchangeable exactly when these are equal.
+std::string layout_text(const ParameterSet& parameters) {
+  std::string text;
+  for (int i = 0; i < parameters.count(); ++i) {
+    const ParamInfo& info = parameters.info(Param{i});
+    text += concat(info.name, " ", info.shape, info.trainable ? " @" : " buffer @", info.offset, "\n");
+  }
+  return text;
+}
+
+using Named = std::vector<std::pair<std::string, Tensor>>;
+
+Named state_tensors(const ParameterSet& parameters, Optimizer& optimizer) {
+  Named tensors{{"values", parameters.values()}};
+  if (parameters.buffers()) tensors.emplace_back("buffers", parameters.buffers());
+  for (const auto& [name, tensor] : optimizer.slots()) tensors.emplace_back("optimizer." + name, tensor);
+  return tensors;
+}
+
+// N of "step-N", or -1.
+int64_t step_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (name.rfind(kPrefix, 0) != 0) return -1;
+  const std::string digits = name.substr(std::strlen(kPrefix));
+  if (digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos) return -1;
+  return parse_int(digits, name);
+}
+
+std::vector<fs::path> checkpoints_newest_first(const std::string& folder) {
+  std::vector<fs::path> found;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    if (step_of(entry.path()) >= 0) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
+  return found;
+}
+
+Json read_manifest(const std::string& checkpoint) {
+  const std::string path = checkpoint + "/checkpoint.json";
+  return parse_json(read_file(path, 64 << 20), path);
+}
+
+// Throws Error when a file is missing or differs from what the manifest says.
+void check_files(const std::string& checkpoint, const Json& manifest) {
+  for (const char* name : {"model.safetensors", "state.safetensors"}) {
+    const std::string path = concat(checkpoint, "/", name);
+    const auto expected = json_get<std::string>(manifest, concat("sha256 ", name), checkpoint + "/checkpoint.json");
+    if (const std::string found = sha256_file(path); found != expected) {
+      fail(path, ": the checksum is ", found.substr(0, 12), "..., checkpoint.json says ", expected.substr(0, 12),
+           "...; the file is damaged");
+    }
+  }
+}
+
+}  // namespace
+
+void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
+                      const ParameterSet& parameters, Optimizer& optimizer, int keep) {
+  const std::string name = concat(kPrefix, state.step);
+  const fs::path temporary = fs::path(folder) / (kTemporary + name), final_path = fs::path(folder) / name;
+  try {
+    fs::create_directories(folder);
+    fs::remove_all(temporary);
+    fs::create_directory(temporary);
+    save_model(temporary / "model.safetensors", config, parameters);
+
+    std::vector<TensorEntry> entries;
+    for (const auto& [tensor_name, tensor] : state_tensors(parameters, optimizer)) {
+      entries.push_back({tensor_name, tensor.dtype(), tensor.shape(),
+                         {static_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.bytes())}});
+    }
+    write_safetensors(temporary / "state.safetensors", entries, {});
+
+    Json manifest;
+    manifest["format"] = 1;
+    manifest["step"] = state.step;
+    manifest["steps_per_epoch"] = state.steps_per_epoch;
+    manifest["global_batch"] = state.global_batch;
+    manifest["seed"] = state.seed;
+    manifest["world_size"] = state.world_size;
+    manifest["optimizer_steps"] = optimizer.steps_done();
+    for (const char* file : {"model.safetensors", "state.safetensors"}) {
+      manifest[concat("sha256 ", file)] = sha256_file(temporary / file);
+    }
+    manifest["layout"] = layout_text(parameters);
+    write_file(temporary / "checkpoint.json", manifest.dump(1));
+
+    fs::remove_all(final_path);  // a damaged one of the same step, from before a resume
+    fs::rename(temporary, final_path);
+    sync_folder(folder);
+  } catch (const fs::filesystem_error& error) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    fail("checkpoint ", final_path.string(), ": ", error.what());
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+    throw;
+  }
+
+  const std::vector<fs::path> all = checkpoints_newest_first(folder);
+  for (size_t i = static_cast<size_t>(keep); i < all.size(); ++i) {
+    std::error_code ignored;  // one checkpoint too many is no reason to stop a run
+    fs::remove_all(all[i], ignored);
+  }
+}
+
+std::optional<std::string> newest_checkpoint(const std::string& folder) {
+  for (const fs::path& path : checkpoints_newest_first(folder)) {
+    try {
+      check_files(path, read_manifest(path));
+      return path.string();
+    } catch (const Error& error) {
+      log_warning(error.what(), "; passed over");
+    }
+  }
+  return std::nullopt;
+}
+
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer) {
+  const std::string what = checkpoint + "/checkpoint.json";
+  const Json manifest = read_manifest(checkpoint);
+  if (const auto format = json_get<int64_t>(manifest, "format", what); format != 1) {
+    fail(what, ": format ", format, ", this version reads format 1; use the version that wrote it");
+  }
+  check_files(checkpoint, manifest);
+  const std::vector<std::string> have = split(json_get<std::string>(manifest, "layout", what), '\n');
+  const std::vector<std::string> need = split(layout_text(parameters), '\n');
+  for (size_t i = 0; i < std::max(have.size(), need.size()); ++i) {
+    const std::string a = i < have.size() ? have[i] : "nothing", b = i < need.size() ? need[i] : "nothing";
+    if (a != b) fail(what, ": written for another network: it holds '", a, "' where this run has '", b, "'");
+  }
+
+  const SafetensorsFile file = SafetensorsFile::open(checkpoint + "/state.safetensors");
+  const Named tensors = state_tensors(parameters, optimizer);
+  for (const auto& [name, tensor] : tensors) {
+    const TensorEntry* entry = file.find(name);
+    if (entry == nullptr) fail(file.name(), ": tensor '", name, "' is missing; was the run made with another optimizer?");
+    if (entry->shape != tensor.shape() || entry->dtype != tensor.dtype()) {
+      fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ", tensor.shape());
+    }
+  }
+  if (file.tensors().size() != tensors.size()) {
+    fail(file.name(), ": holds ", file.tensors().size(), " tensors, this run needs ", tensors.size(),
+         "; was the run made with another optimizer?");
+  }
+  for (const auto& [name, tensor] : tensors) std::memcpy(tensor.raw(), file.find(name)->bytes.data(), static_cast<size_t>(tensor.bytes()));
+  optimizer.set_steps_done(json_get<int64_t>(manifest, "optimizer_steps", what));
+  parameters.touch();
+
+  CheckpointState state;
+  state.step = json_get<int64_t>(manifest, "step", what);
+  state.steps_per_epoch = json_get<int64_t>(manifest, "steps_per_epoch", what);
+  state.global_batch = json_get<int64_t>(manifest, "global_batch", what);
+  state.seed = json_get<uint64_t>(manifest, "seed", what);
+  state.world_size = json_get<int>(manifest, "world_size", what);
+  return state;
+}
+
+}  // namespace kindred

@@ -1,0 +1,38 @@
+// Checkpoints: a folder `step-N` that appears under its name only when it is complete and on disk.
+//   model.safetensors  the network, as kindred-model, kindred-index and kindred-serve read it
+//   state.safetensors  the flat buffers: values, running statistics, optimiser slots
+//   checkpoint.json    step, layout, SHA-256 of both; written last
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/engine/parameters.h"
+#include "common/models/model.h"
+#include "trainer/optim/optimizer.h"
+
+namespace kindred {
+
+/// Numbers beside the tensors.
+struct CheckpointState {
+  int64_t step = 0;             // steps done
+  int64_t steps_per_epoch = 0;  // of the run that wrote it
+  int64_t global_batch = 0;
+  uint64_t seed = 0;
+  int world_size = 1;
+};
+
+/// Writes `folder`/step-N, then removes all but the newest `keep`. Throws Error; what was there before stays.
+void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
+                      const ParameterSet& parameters, Optimizer& optimizer, int keep);
+
+/// The newest complete and undamaged checkpoint inside `folder`; damaged ones are named in the log and passed over.
+std::optional<std::string> newest_checkpoint(const std::string& folder);
+
+/// Fills parameters and optimiser. Throws Error: damaged, or written for another network or optimiser.
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer);
+
+}  // namespace kindred

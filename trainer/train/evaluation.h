@@ -1,0 +1,42 @@
+// Evaluation during training: every rank embeds its share of the validation pictures with the weights of the moment;
+// each picture then asks all others for its class.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/engine/program.h"
+#include "common/metrics/retrieval.h"
+#include "common/metrics/verification.h"
+#include "common/models/model.h"
+#include "trainer/data/dataset.h"
+
+namespace kindred {
+
+struct EvaluationResult {
+  RetrievalMetrics retrieval;
+  VerificationMetrics verification;
+  int64_t broken = 0;  // pictures that could not be read; they take no part
+  double seconds = 0;
+};
+
+class Evaluator {
+ public:
+  /// Compiles an inference program over the same parameters. `batch`: pictures a rank embeds at once.
+  Evaluator(Dataset dataset, const ModelConfig& config, ParameterSet& parameters, Stream& stream,
+            Communicator& communicator, int64_t batch);
+
+  /// Called by all ranks together; the result is the same on all.
+  EvaluationResult run();
+
+ private:
+  Dataset dataset_;
+  ModelConfig config_;
+  Stream& stream_;
+  Communicator& communicator_;
+  int64_t batch_, rows_;  // rows_: pictures a rank embeds, the last ones may be padding
+  std::unique_ptr<Program> program_;
+};
+
+}  // namespace kindred
