@@ -44,7 +44,8 @@ int64_t step_of(const fs::path& path) {
   const std::string name = path.filename().string();
   if (name.rfind(kPrefix, 0) != 0) return -1;
   const std::string digits = name.substr(std::strlen(kPrefix));
-  if (digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos) return -1;
+  if (digits.empty() || digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos)
+    return -1;
   return parse_int(digits, name);
 }
 
@@ -54,7 +55,8 @@ std::vector<fs::path> checkpoints_newest_first(const std::string& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     if (step_of(entry.path()) >= 0) found.push_back(entry.path());
   }
-  std::sort(found.begin(), found.end(), [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
+  std::sort(found.begin(), found.end(),
+            [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
   return found;
 }
 
@@ -67,10 +69,11 @@ Json read_manifest(const std::string& checkpoint) {
 void check_files(const std::string& checkpoint, const Json& manifest) {
   for (const char* name : {"model.safetensors", "state.safetensors"}) {
     const std::string path = concat(checkpoint, "/", name);
-    const auto expected = json_get<std::string>(manifest, concat("sha256 ", name), checkpoint + "/checkpoint.json");
+    const auto expected =
+        json_get<std::string>(manifest, concat("sha256 ", name), checkpoint + "/checkpoint.json");
     if (const std::string found = sha256_file(path); found != expected) {
-      fail(path, ": the checksum is ", found.substr(0, 12), "..., checkpoint.json says ", expected.substr(0, 12),
-           "...; the file is damaged");
+      fail(path, ": the checksum is ", found.substr(0, 12), "..., checkpoint.json says ",
+           expected.substr(0, 12), "...; the file is damaged");
     }
   }
 }
@@ -89,7 +92,9 @@ void write_checkpoint(const std::string& folder, const CheckpointState& state, c
 
     std::vector<TensorEntry> entries;
     for (const auto& [tensor_name, tensor] : state_tensors(parameters, optimizer)) {
-      entries.push_back({tensor_name, tensor.dtype(), tensor.shape(),
+      entries.push_back({tensor_name,
+                         tensor.dtype(),
+                         tensor.shape(),
                          {static_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.bytes())}});
     }
     write_safetensors(temporary / "state.safetensors", entries, {});
@@ -140,7 +145,8 @@ std::optional<std::string> newest_checkpoint(const std::string& folder) {
   return std::nullopt;
 }
 
-CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer) {
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters,
+                                Optimizer& optimizer) {
   const std::string what = checkpoint + "/checkpoint.json";
   const Json manifest = read_manifest(checkpoint);
   if (const auto format = json_get<int64_t>(manifest, "format", what); format != 1) {
@@ -158,16 +164,19 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
   const Named tensors = state_tensors(parameters, optimizer);
   for (const auto& [name, tensor] : tensors) {
     const TensorEntry* entry = file.find(name);
-    if (entry == nullptr) fail(file.name(), ": tensor '", name, "' is missing; was the run made with another optimizer?");
+    if (entry == nullptr)
+      fail(file.name(), ": tensor '", name, "' is missing; was the run made with another optimizer?");
     if (entry->shape != tensor.shape() || entry->dtype != tensor.dtype()) {
-      fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ", tensor.shape());
+      fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ",
+           tensor.shape());
     }
   }
   if (file.tensors().size() != tensors.size()) {
     fail(file.name(), ": holds ", file.tensors().size(), " tensors, this run needs ", tensors.size(),
          "; was the run made with another optimizer?");
   }
-  for (const auto& [name, tensor] : tensors) std::memcpy(tensor.raw(), file.find(name)->bytes.data(), static_cast<size_t>(tensor.bytes()));
+  for (const auto& [name, tensor] : tensors)
+    std::memcpy(tensor.raw(), file.find(name)->bytes.data(), static_cast<size_t>(tensor.bytes()));
   optimizer.set_steps_done(json_get<int64_t>(manifest, "optimizer_steps", what));
   parameters.touch();
 

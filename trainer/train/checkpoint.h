@@ -29,10 +29,12 @@ struct CheckpointState {
 void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
                       const ParameterSet& parameters, Optimizer& optimizer, int keep);
 
-/// The newest complete and undamaged checkpoint inside `folder`; damaged ones are named in the log and passed over.
+/// The newest complete and undamaged checkpoint inside `folder`; damaged ones are named in the log and passed
+/// over.
 std::optional<std::string> newest_checkpoint(const std::string& folder);
 
 /// Fills parameters and optimiser. Throws Error: damaged, or written for another network or optimiser.
-CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer);
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters,
+                                Optimizer& optimizer);
 
 }  // namespace kindred

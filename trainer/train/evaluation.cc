@@ -12,7 +12,11 @@ namespace kindred {
 
 Evaluator::Evaluator(Dataset dataset, const ModelConfig& config, ParameterSet& parameters, Stream& stream,
                      Communicator& communicator, int64_t batch)
-    : dataset_(std::move(dataset)), config_(config), stream_(stream), communicator_(communicator), batch_(batch) {
+    : dataset_(std::move(dataset)),
+      config_(config),
+      stream_(stream),
+      communicator_(communicator),
+      batch_(batch) {
   const auto n = static_cast<int64_t>(dataset_.items.size());
   rows_ = (n + communicator.size() - 1) / communicator.size();
   program_ = std::make_unique<Program>(build_model(parameters, config, batch), stream, CompileOptions{});

@@ -1,5 +1,5 @@
-// Evaluation during training: every rank embeds its share of the validation pictures with the weights of the moment;
-// each picture then asks all others for its class.
+// Evaluation during training: every rank embeds its share of the validation pictures with the weights of the
+// moment; each picture then asks all others for its class.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// SIGTERM, SIGINT and SIGUSR1 ask the run to stop after the step that is under way (schedulers send them before
-// they take the machine back). A second SIGINT kills at once.
+// SIGTERM, SIGINT and SIGUSR1 ask the run to stop after the step that is under way (schedulers send them
+// before they take the machine back). A second SIGINT kills at once.
 #pragma once
 
 namespace kindred {

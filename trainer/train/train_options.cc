@@ -16,18 +16,21 @@ void declare_train_options(Options& options) {
 
   options.group("Data");
   options.add<Text>("data.train", "", "folder of class folders, or a list file (path<TAB>label)");
-  options.add<Text>("data.validation", "", "the same, of classes that are not trained on; empty: no evaluation");
+  options.add<Text>("data.validation", "",
+                    "the same, of classes that are not trained on; empty: no evaluation");
   options.add<Text>("data.augment", "random_resized_crop horizontal_flip color_jitter",
                     concat("augmentations in order (known: ", join(transform_registry().names()), ")"));
   options.add<int64_t>("data.workers", 1, "threads that read, decode and augment, per rank");
   options.add<bool>("data.cache", false, "keep decoded pictures in memory (small data sets)");
-  options.add<double>("data.max_broken", 0.01, "stop when more than this share of the pictures cannot be read");
+  options.add<double>("data.max_broken", 0.01,
+                      "stop when more than this share of the pictures cannot be read");
 
   options.group("Model");
   options.add<Text>("model.arch", "pphgnetv2_b0", "backbone; `kindred-model list` shows all");
   options.add<int64_t>("model.embedding", 256, "length of the embedding");
   options.add<bool>("model.bnneck", false, "batch norm between the last linear layer and the L2 norm");
-  options.add<bool>("model.tail", false, "embed the classifier's input features instead of the pooled last map");
+  options.add<bool>("model.tail", false,
+                    "embed the classifier's input features instead of the pooled last map");
   options.add<int64_t>("model.image_size", 224, "height and width of the network's input");
   options.add<double>("model.drop_path", 0, "largest rate of dropped residual paths (Swin)");
   options.add<double>("model.dropout", 0, "rate of dropout before the last linear layer");
@@ -47,14 +50,16 @@ void declare_train_options(Options& options) {
   Schedule::declare(options);
   options.add<double>("train.clip_norm", 0, "largest global norm of the gradient; 0: no clipping");
   options.add<int64_t>("train.evaluate_every", 1, "epochs between evaluations on data.validation");
-  options.add<int64_t>("train.checkpoint_every", 0, "steps between checkpoints; 0: at the end of every epoch");
+  options.add<int64_t>("train.checkpoint_every", 0,
+                       "steps between checkpoints; 0: at the end of every epoch");
   options.add<int64_t>("train.keep_checkpoints", 2, "how many of the newest checkpoints stay on disk");
   options.add<int64_t>("train.log_every", 20, "steps between lines of metrics.jsonl");
   options.add<int64_t>("train.stop_after", 0, "stop after this many steps in all; 0: train.epochs decides");
   options.add<int64_t>("train.threads", 0, "compute threads per rank; 0: the cores this rank may use");
-  options.add<Text>("resume", "auto",
-                    "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
-                    "checkpoint folder");
+  options.add<Text>(
+      "resume", "auto",
+      "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
+      "checkpoint folder");
 
   for (const auto& [name, entry] : loss_registry().entries()) {
     options.group(concat("Loss ", name, ": ", entry.help));
@@ -86,18 +91,21 @@ class Reader {
 
   int64_t whole(const char* name, int64_t least, int64_t most = int64_t{1} << 40) const {
     const int64_t value = options_.get<int64_t>(name);
-    if (value < least || value > most) fail_value(name, concat(value), concat("a whole number from ", least, " to ", most));
+    if (value < least || value > most)
+      fail_value(name, concat(value), concat("a whole number from ", least, " to ", most));
     return value;
   }
   double real(const char* name, double least, double most) const {
     const double value = options_.get<double>(name);
-    if (!(value >= least && value <= most)) fail_value(name, concat(value), concat("a number from ", least, " to ", most));
+    if (!(value >= least && value <= most))
+      fail_value(name, concat(value), concat("a number from ", least, " to ", most));
     return value;
   }
   Text text(const char* name) const { return options_.get<Text>(name); }
   bool flag(const char* name) const { return options_.get<bool>(name); }
   [[noreturn]] void fail_value(const char* name, const Text& found, const Text& expected) const {
-    fail_usage(options_.source(name), ": '", name, "' is ", found.empty() ? "empty" : found, "; expected ", expected);
+    fail_usage(options_.source(name), ": '", name, "' is ", found.empty() ? "empty" : found, "; expected ",
+               expected);
   }
 
  private:
@@ -110,12 +118,14 @@ TrainConfig read_train_config(const Options& options) {
   const Reader read(options);
   TrainConfig config;
   config.train_data = read.text("data.train");
-  if (config.train_data.empty()) read.fail_value("data.train", "", "a folder of class folders or a list file");
+  if (config.train_data.empty())
+    read.fail_value("data.train", "", "a folder of class folders or a list file");
   config.validation_data = read.text("data.validation");
   config.augment = split_words(read.text("data.augment"));
   for (const Text& name : config.augment) {
     if (!transform_registry().contains(name)) {
-      fail_usage(options.source("data.augment"), ": ", unknown_name_text("augmentation", name, transform_registry().names()));
+      fail_usage(options.source("data.augment"), ": ",
+                 unknown_name_text("augmentation", name, transform_registry().names()));
     }
   }
   config.workers = static_cast<int>(read.whole("data.workers", 1, 256));

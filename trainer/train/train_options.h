@@ -32,7 +32,8 @@ struct TrainConfig {
   std::string resume;  // "auto", "never" or a checkpoint folder
 };
 
-/// Declares everything kindred-train knows, the options of every registered loss, optimiser and transform included.
+/// Declares everything kindred-train knows, the options of every registered loss, optimiser and transform
+/// included.
 void declare_train_options(Options& options);
 
 /// Reads and checks. Throws UsageError naming the option, where it came from, and what was expected.
