@@ -1,0 +1,90 @@
+// R ranks with batch B train exactly as one rank with R*B: the product's first promise.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <mutex>
+
+#include "common/base/parallel.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/trainer/train/tiny_run.h"
+#include "trainer/dist/thread_ranks.h"
+
+namespace kindred {
+namespace {
+
+struct Curve {
+  std::vector<double> losses, norms;
+  std::vector<float> values, buffers;
+};
+
+// What rank 0 sees of `steps` steps taken by `ranks` ranks.
+Curve train_on(int ranks, int steps, const std::string& folder, const std::vector<std::string>& more) {
+  const std::vector<std::string> arguments = tiny_arguments(folder, more);
+  Curve curve;
+  run_thread_ranks(ranks, [&](Communicator& communicator) {
+    set_thread_count(1);
+    const Options options = parse_train_options(arguments);
+    const std::unique_ptr<Stream> stream = make_stream({});
+    Trainer trainer(read_train_config(options), options, *stream, communicator);
+    for (int i = 0; i < steps; ++i) {
+      const StepRecord record = trainer.step();
+      if (communicator.rank() == 0)
+        curve.losses.push_back(record.value.loss), curve.norms.push_back(record.gradient_norm);
+    }
+    if (communicator.rank() == 0) {
+      const Tensor values = trainer.parameters().values(), buffers = trainer.parameters().buffers();
+      curve.values.assign(values.f32(), values.f32() + values.elements());
+      curve.buffers.assign(buffers.f32(), buffers.f32() + buffers.elements());
+    }
+  });
+  return curve;
+}
+
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double{a[i]} - b[i], 2);
+    size += std::pow(double{b[i]}, 2);
+  }
+  return std::sqrt(difference / size);
+}
+
+class Ranks : public ::testing::TestWithParam<std::tuple<int, std::string>> {};
+
+TEST_P(Ranks, TrainAsOneRankWithTheWholeBatch) {
+  const auto& [ranks, losses] = GetParam();
+  TemporaryFolder folder;
+  write_tiny_data(folder.path() + "/data", 8, 10);
+  constexpr int kSteps = 20;
+  const std::vector<std::string> more{"--train.losses", losses};
+  const Curve one = train_on(1, kSteps, folder.path(), more),
+              many = train_on(ranks, kSteps, folder.path(), more);
+  double worst_loss = 0;
+  for (size_t i = 0; i < kSteps; ++i) {
+    worst_loss = std::max(worst_loss, std::abs(one.losses[i] - many.losses[i]) / std::abs(one.losses[i]));
+    EXPECT_NEAR(many.norms[i], one.norms[i], 1e-3 * one.norms[i]) << "step " << i;
+  }
+  const double values = relative_distance(many.values, one.values),
+               buffers = relative_distance(many.buffers, one.buffers);
+  EXPECT_LT(worst_loss, 1e-4);
+  EXPECT_LT(values, 1e-4);
+  EXPECT_LT(buffers, 1e-4);
+  EXPECT_NE(one.losses.front(), one.losses.back());
+  std::printf(
+      "%d ranks, %s: after %d steps the loss differs by %.1e, values by %.1e, running statistics by %.1e "
+      "(relative)\n",
+      ranks, losses.c_str(), kSteps, worst_loss, values, buffers);
+}
+
+INSTANTIATE_TEST_SUITE_P(EqualOne, Ranks,
+                         ::testing::Combine(::testing::Values(2, 4),
+                                            ::testing::Values("triplet", "triplet_angular",
+                                                              "triplet arcface*0.5")),
+                         [](const auto& info) {
+                           std::string name = concat(std::get<0>(info.param), "_", std::get<1>(info.param));
+                           for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace kindred
