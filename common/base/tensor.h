@@ -22,15 +22,23 @@ std::string_view dtype_text(DType dtype);
 template <class T>
 constexpr DType dtype_of();
 template <>
-constexpr DType dtype_of<float>() { return DType::f32; }
+constexpr DType dtype_of<float>() {
+  return DType::f32;
+}
 template <>
-constexpr DType dtype_of<int32_t>() { return DType::i32; }
+constexpr DType dtype_of<int32_t>() {
+  return DType::i32;
+}
 template <>
-constexpr DType dtype_of<int64_t>() { return DType::i64; }
+constexpr DType dtype_of<int64_t>() {
+  return DType::i64;
+}
 template <>
-constexpr DType dtype_of<uint8_t>() { return DType::u8; }
+constexpr DType dtype_of<uint8_t>() {
+  return DType::u8;
+}
 
-/// Up to six dimensions, row-major.
+/// Up to six dimensions, row-major. Throws Error on more, on a negative one, and on a product past 2^60.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;
@@ -74,6 +82,9 @@ class Tensor {
   /// Owns zeroed memory, aligned to 64 bytes. CPU only; device memory comes from a Stream.
   explicit Tensor(Shape shape, DType dtype = DType::f32);
 
+  /// Shares memory that came from Stream::allocate (or elsewhere): `owner` lives as long as any view of it.
+  static Tensor adopt(std::shared_ptr<std::byte> owner, Shape shape, DType dtype, Device device);
+
   /// Looks at memory that somebody else owns and that must live longer.
   static Tensor view(void* data, Shape shape, DType dtype = DType::f32, Device device = {});
 
@@ -84,7 +95,8 @@ class Tensor {
   int64_t bytes() const { return elements() * dtype_bytes(dtype_); }
   explicit operator bool() const { return data_ != nullptr; }
 
-  /// The elements. A tensor is a handle, as a pointer is: constness is not passed on. Requires: T is the dtype.
+  /// The elements. A tensor is a handle, as a pointer is: constness is not passed on. Requires: T is the
+  /// dtype.
   template <class T>
   T* data() const {
     KINDRED_ASSERT(dtype_of<T>() == dtype_);
@@ -93,9 +105,9 @@ class Tensor {
   float* f32() const { return data<float>(); }
   void* raw() const { return data_; }
 
-  /// The same memory under another shape with as many elements.
+  /// The same memory under another shape. Throws Error unless it has as many elements.
   Tensor reshaped(Shape shape) const;
-  /// Rows [begin, begin + count) of the first dimension; shares memory.
+  /// Rows [begin, begin + count) of the first dimension; shares memory. Requires: inside the tensor.
   Tensor slice(int64_t begin, int64_t count) const;
 
  private:

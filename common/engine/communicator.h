@@ -1,12 +1,12 @@
 // What ranks say to each other. Implementations: one process (here), threads, MPI and NCCL (trainer/dist).
-// Every rank makes the same calls in the same order; sums are taken in rank order, so results repeat bit for bit
-// and are equal on all ranks.
+// Every rank makes the same calls in the same order; sums are taken in rank order, so results repeat bit for
+// bit and are equal on all ranks.
 #pragma once
 
 #include <memory>
 
-#include "common/engine/stream.h"
 #include "common/base/tensor.h"
+#include "common/engine/stream.h"
 
 namespace kindred {
 

@@ -1,5 +1,5 @@
-// A static graph. A model is a function that describes one; the graph is then compiled once per batch and image
-// size into a Program. Nodes are in the order of their making, which is a legal order of running.
+// A static graph. A model is a function that describes one; the graph is then compiled once per batch and
+// image size into a Program. Nodes are in the order of their making, which is a legal order of running.
 #pragma once
 
 #include <memory>
@@ -24,7 +24,7 @@ struct Node {
   std::vector<Value> inputs;
   std::vector<Param> parameters;
   Shape shape;
-  std::string name;  // "stages/2/blocks/0/aggregation/0/conv": for errors, dumps and timing
+  std::string name;  // the scope: "stages.2.blocks.0.aggregation.0.conv", for errors, dumps and timing
 };
 
 class Graph {
@@ -33,10 +33,11 @@ class Graph {
 
   /// An input such as "image" [N,H,W,C], f32.
   Value input(const std::string& name, Shape shape);
-  /// Declares a parameter under the current scope: scope "stem", name "conv.weight" -> "stem.conv.weight". When the
-  /// set already holds that name (a second graph over the same weights) the shapes must agree and it is shared.
-  Param parameter(const std::string& name, Shape file_shape, Init init, ParamLayout layout = ParamLayout::plain,
-                  bool decay = true, double lr_scale = 1);
+  /// Declares a parameter under the current scope: scope "stem", name "conv.weight" -> "stem.conv.weight".
+  /// When the set already holds that name (a second graph over the same weights) the shapes must agree and it
+  /// is shared; Error otherwise, and for a new name over a set that is frozen.
+  Param parameter(const std::string& name, Shape file_shape, Init init,
+                  ParamLayout layout = ParamLayout::plain, bool decay = true, double lr_scale = 1);
   Param buffer(const std::string& name, Shape shape, Init init);
   /// Adds a node. Errors of the shape rule are rethrown with the node's name in front.
   Value apply(std::shared_ptr<const Op> op, std::vector<Value> inputs, std::vector<Param> parameters = {});
@@ -68,6 +69,9 @@ class Graph {
   int64_t macs() const;
 
  private:
+  Param declare(ParamInfo info);
+  int64_t node_macs(const Node& node) const;
+
   ParameterSet* parameters_;
   std::vector<Node> nodes_;
   std::vector<std::pair<std::string, Value>> inputs_, outputs_;

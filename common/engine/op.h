@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "common/base/registry.h"
+#include "common/base/tensor.h"
 #include "common/engine/communicator.h"
 #include "common/engine/stream.h"
-#include "common/base/tensor.h"
 
 namespace kindred {
 
@@ -30,13 +30,25 @@ class Op {
   /// Throws Error naming expected and actual shapes.
   virtual Shape output_shape(std::span<const Shape> inputs) const = 0;
   virtual Saved saved() const { return {}; }
-  /// Multiply-accumulates of one forward pass, as papers count them (convolutions, linears, attention products).
-  virtual int64_t macs(std::span<const Shape> inputs) const { (void)inputs; return 0; }
+  /// Multiply-accumulates of one forward pass, as papers count them (convolutions, linears, attention
+  /// products).
+  virtual int64_t macs(std::span<const Shape> inputs) const {
+    (void)inputs;
+    return 0;
+  }
+  /// Inference only: this op followed by `next`, which reads its output as input number `input` and nobody
+  /// else does, as one op; null when there is no such op. It takes this op's inputs followed by next's other
+  /// inputs, and this op's parameters followed by next's.
+  virtual std::shared_ptr<const Op> fused_with(const Op& next, int input) const {
+    (void)next, (void)input;
+    return nullptr;
+  }
   /// Attributes for dumps: "k=3 s=2".
   virtual std::string attributes() const { return ""; }
 };
 
-/// What random kernels (dropout, drop path) key their draws with, so that no draw depends on rank or world size.
+/// What random kernels (dropout, drop path) key their draws with, so that no draw depends on rank or world
+/// size.
 struct StepInfo {
   uint64_t seed = 0;
   int64_t step = 0;
@@ -51,15 +63,15 @@ struct Io {
   Tensor state;                        // u8 bytes that live from forward to backward
   Tensor scratch;                      // u8 bytes for this call only
   const StepInfo* step = nullptr;
-  int64_t parameter_version = 0;       // moves when parameter values change: pack again
+  int64_t parameter_version = 0;  // moves when parameter values change: pack again
 };
 
 /// Gradients of one backward call.
 struct Grads {
-  Tensor output;                       // dL/d(output), complete; a kernel may not write it
-  std::span<const Tensor> inputs;      // dL/d(input i); empty where nobody wants it
-  std::span<const uint8_t> accumulate; // input i: 0 write with =, 1 add with +=
-  std::span<const Tensor> parameters;  // always +=; empty for buffers
+  Tensor output;                        // dL/d(output), complete; a kernel may not write it
+  std::span<const Tensor> inputs;       // dL/d(input i); empty where nobody wants it
+  std::span<const uint8_t> accumulate;  // input i: 0 write with =, 1 add with +=
+  std::span<const Tensor> parameters;   // always +=; empty for buffers
 };
 
 class Kernel {
@@ -100,6 +112,8 @@ bool register_kernel(const char* device, const char* type) {
 
 }  // namespace kindred
 
-/// At the foot of a kernel file: KINDRED_KERNEL(cpu, "conv2d", Conv2d, Conv2dCpu). K(const O&, const KernelSpec&).
-#define KINDRED_KERNEL(device, name, O, K) \
-  [[maybe_unused]] static const bool kindred_registered_##device##_##K = ::kindred::detail::register_kernel<K, O>(#device, name)
+/// At the foot of a kernel file: KINDRED_KERNEL(cpu, "conv2d", Conv2d, Conv2dCpu). K(const O&, const
+/// KernelSpec&).
+#define KINDRED_KERNEL(device, name, O, K)                               \
+  [[maybe_unused]] static const bool kindred_registered_##device##_##K = \
+      ::kindred::detail::register_kernel<K, O>(#device, name)

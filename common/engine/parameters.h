@@ -1,16 +1,18 @@
-// Flat parameters. Values and gradients each live in one contiguous fp32 buffer (optimiser slots follow the same
-// order), laid out so that slices become final one after the other while backward runs: the parameter used last in
-// forward comes first. Buffers (running statistics) have a block of their own and no gradient.
+// Flat parameters. Values and gradients each live in one contiguous fp32 buffer (optimiser slots follow the
+// same order), laid out so that slices become final one after the other while backward runs: the parameter
+// used last in forward comes first. Buffers (running statistics) have a block of their own and no gradient.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/engine/stream.h"
 #include "common/base/tensor.h"
+#include "common/engine/stream.h"
 
 namespace kindred {
 
@@ -24,7 +26,8 @@ enum class ParamLayout : uint8_t {
 /// How fresh values are drawn: a pure function of (seed, name, index), whatever the order of declaration.
 struct Init {
   enum Kind : uint8_t { constant, normal, truncated_normal, uniform } kind = constant;
-  double a = 0;  // constant: the value; normal and truncated (at 2 std): the standard deviation; uniform: the bound
+  double a =
+      0;  // constant: the value; normal and truncated (at 2 std): the standard deviation; uniform: the bound
   static Init value(double v) { return {constant, v}; }
   static Init normal_std(double std) { return {normal, std}; }
   static Init truncated_std(double std) { return {truncated_normal, std}; }
@@ -32,15 +35,15 @@ struct Init {
 };
 
 struct ParamInfo {
-  std::string name;   // timm's state-dict name
-  Shape file_shape;   // as in the model file
-  Shape shape;        // in memory
+  std::string name;  // timm's state-dict name
+  Shape file_shape;  // as in the model file
+  Shape shape;       // in memory
   ParamLayout layout = ParamLayout::plain;
   Init init;
-  bool trainable = true;    // false: a buffer, such as a running mean
-  bool decay = true;        // weight decay applies; false for norms and biases
-  double lr_scale = 1;      // multiplies the learning rate
-  int64_t offset = -1;      // elements from the start of its block; known once frozen
+  bool trainable = true;  // false: a buffer, such as a running mean
+  bool decay = true;      // weight decay applies; false for norms and biases
+  double lr_scale = 1;    // multiplies the learning rate
+  int64_t offset = -1;    // elements from the start of its block; known once frozen
 };
 
 /// A parameter's place in its ParameterSet.
@@ -50,11 +53,12 @@ struct Param {
 
 class ParameterSet {
  public:
-  /// Throws Error when the name is taken. Requires: not frozen. info.shape and info.offset are computed.
+  /// Throws Error when the name is taken or the layout does not fit the shape. Requires: not frozen.
+  /// info.shape and info.offset are computed.
   Param add(ParamInfo info);
 
-  /// Fixes the order and allocates on the stream's device. Parameters lie in reverse order of their `add` calls,
-  /// each starting at a multiple of 16 elements.
+  /// Fixes the order and allocates on the stream's device; the stream must outlive the set. Parameters lie in
+  /// reverse order of their `add` calls, each starting at a multiple of 16 elements.
   void freeze(Stream& stream);
   bool frozen() const { return frozen_; }
 
@@ -81,12 +85,17 @@ class ParameterSet {
   /// Fresh values for every parameter and buffer.
   void initialize(uint64_t seed);
 
-  /// Copies between the file's layout (host, f32) and memory.
+  /// Copies between the file's layout (host, f32) and memory. set_ throws Error when the count is not the
+  /// parameter's.
   void set_from_file_layout(Param param, std::span<const float> values);
   std::vector<float> to_file_layout(Param param) const;
 
  private:
+  Tensor view(Param param, const Tensor& block) const;
+
   std::vector<ParamInfo> infos_;
+  std::map<std::string, int, std::less<>> by_name_;
+  Stream* stream_ = nullptr;  // outlives the set
   Tensor values_, gradients_, buffers_;
   int64_t version_ = 0;
   bool frozen_ = false;

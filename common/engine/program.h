@@ -21,8 +21,8 @@ struct CompileOptions {
 
 /// What the planner decided.
 struct PlanReport {
-  int64_t arena_bytes = 0;         // with reuse: what is allocated
-  int64_t bytes_without_reuse = 0; // the sum of all buffers
+  int64_t arena_bytes = 0;          // with reuse: what is allocated
+  int64_t bytes_without_reuse = 0;  // the sum of all buffers
   int64_t scratch_bytes = 0, state_bytes = 0, parameter_bytes = 0;
   int kernels = 0;
   std::string text() const;
@@ -39,7 +39,8 @@ class Program {
   /// Called during backward: gradients()[0, final_elements) of the ParameterSet are final from now on.
   using ReadyFn = std::function<void(int64_t final_elements)>;
 
-  /// The parameters must be frozen. Throws Error "no cuda kernel for op 'windows' (node ...)" for missing kernels.
+  /// The parameters must be frozen. Throws Error "no cuda kernel for op 'windows' (node ...)" for missing
+  /// kernels.
   Program(Graph graph, Stream& stream, CompileOptions options);
   ~Program();
 
@@ -56,8 +57,8 @@ class Program {
   PlanReport plan() const;
   /// Runs forward (and backward when training) `repeats` times and says where the time went.
   std::vector<NodeTime> profile(int repeats);
-  /// Name of the first node whose output holds a NaN or an infinity, or "". Reads what the last forward left: only
-  /// outputs that were kept are looked at.
+  /// Name of the first node whose output holds a NaN or an infinity, or "". Reads what the last forward left:
+  /// only outputs that were kept are looked at.
   std::string first_bad_node() const;
 
  private:

@@ -22,6 +22,8 @@ class Stream {
   virtual void copy(void* to, const void* from, int64_t bytes) = 0;
   /// Queues filling with zero bytes.
   virtual void zero(void* data, int64_t bytes) = 0;
+  /// The vendor's stream (cudaStream_t), which our own launches go to; null where a call is the work itself.
+  virtual void* native() { return nullptr; }
 
   void copy(const Tensor& to, const Tensor& from) {
     KINDRED_ASSERT(to.bytes() == from.bytes() && to.dtype() == from.dtype());
@@ -29,6 +31,11 @@ class Stream {
   }
   void zero(const Tensor& tensor) { zero(tensor.raw(), tensor.bytes()); }
 };
+
+/// A zeroed tensor in the stream's memory.
+inline Tensor make_tensor(Stream& stream, const Shape& shape, DType dtype = DType::f32) {
+  return Tensor::adopt(stream.allocate(shape.elements() * dtype_bytes(dtype)), shape, dtype, stream.device());
+}
 
 /// Throws Error when this build or this machine has no such device.
 std::unique_ptr<Stream> make_stream(Device device);

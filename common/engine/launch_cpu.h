@@ -1,0 +1,148 @@
+// The launch primitives as loops over the cores. Included by launch.h only.
+#pragma once
+
+#include "common/base/parallel.h"
+
+#define KINDRED_DEV
+#define KINDRED_SINGLE_SOURCE_KERNEL(name, O, K) KINDRED_KERNEL(cpu, name, O, K)
+
+namespace kindred {
+
+/// One row's worth of work: on the CPU one core does it all, in vector loops.
+class Row {
+ public:
+  /// f(i) for i in [0, n), in any order.
+  template <class F>
+  void each(int64_t n, F f) const {
+#pragma omp simd
+    for (int64_t i = 0; i < n; ++i) f(i);
+  }
+
+  /// Sum of f(i); every lane gets it.
+  template <class F>
+  float sum(int64_t n, F f) const {
+    float total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = 0; i < n; ++i) total += f(i);
+    return total;
+  }
+
+  /// Largest f(i), -infinity for an empty row; every lane gets it.
+  template <class F>
+  float max(int64_t n, F f) const {
+    float largest = -std::numeric_limits<float>::infinity();
+#pragma omp simd reduction(max : largest)
+    for (int64_t i = 0; i < n; ++i) {
+      const float value = f(i);
+      largest = value > largest ? value : largest;
+    }
+    return largest;
+  }
+
+  /// Largest f(i) and its lowest index; every lane gets it.
+  template <class F>
+  Largest arg_max(int64_t n, F f) const {
+    Largest best{-std::numeric_limits<float>::infinity(), -1};
+    for (int64_t i = 0; i < n; ++i) {
+      const float value = f(i);
+      if (best.index < 0 || value > best.value) best = {value, i};
+    }
+    return best;
+  }
+
+  /// f() by one lane; what it wrote is seen by all.
+  template <class F>
+  void once(F f) const {
+    f();
+  }
+};
+
+namespace detail {
+
+constexpr int64_t kLaunchWork = 8192;  // elements that are worth waking a core for: a few microseconds
+
+inline int64_t launch_grain(int64_t work) {
+  return std::max<int64_t>(1, kLaunchWork / std::max<int64_t>(1, work));
+}
+
+/// Sums of rows [begin, end) of `width` columns into partial [K][cols], four rows at a time.
+template <int K, class F>
+void sum_column_block(int64_t begin, int64_t end, int64_t first, int64_t width, int64_t cols, const F& f,
+                      float* partial) {
+  constexpr int64_t kTile = 128;
+  float sums[K][kTile] = {};
+  int64_t r = begin;
+  for (; r + 4 <= end; r += 4) {
+#pragma omp simd
+    for (int64_t c = 0; c < width; ++c) {
+      const Sums<K> s0 = f(r, first + c), s1 = f(r + 1, first + c), s2 = f(r + 2, first + c),
+                    s3 = f(r + 3, first + c);
+      for (int k = 0; k < K; ++k) sums[k][c] += (s0.value[k] + s1.value[k]) + (s2.value[k] + s3.value[k]);
+    }
+  }
+  for (; r < end; ++r) {
+    for (int64_t c = 0; c < width; ++c) {
+      const Sums<K> s = f(r, first + c);
+      for (int k = 0; k < K; ++k) sums[k][c] += s.value[k];
+    }
+  }
+  for (int k = 0; k < K; ++k) std::copy(sums[k], sums[k] + width, partial + k * cols + first);
+}
+
+}  // namespace detail
+
+/// f(i) for i in [0, n). `work`: elements that one call touches, for dividing among cores.
+template <class F>
+void launch_each(Stream&, int64_t n, F f, int64_t work = 1) {
+  parallel_ranges(n, detail::launch_grain(work), [&f](int64_t begin, int64_t end) {
+    const F body = f;  // a copy of its own: the compiler sees that stores cannot change what it captured
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) body(i);
+  });
+}
+
+/// f(row, r) for r in [0, rows). `work`: elements of a row, for dividing among cores.
+template <class F>
+void launch_rows(Stream&, int64_t rows, F f, int64_t work = 256) {
+  parallel_ranges(rows, detail::launch_grain(work), [&f](int64_t begin, int64_t end) {
+    const F body = f;
+    for (int64_t r = begin; r < end; ++r) body(Row(), r);
+  });
+}
+
+/// outputs.out[k][c] = or += the sum over r in [0, rows) of f(r, c).value[k]. In two stages whose order
+/// depends on the shape alone: blocks of rows in fp32, then the blocks one after the other in double.
+/// scratch: at least columns_scratch_bytes<K>(rows, cols) bytes.
+template <int K, class F>
+void launch_columns(Stream&, int64_t rows, int64_t cols, F f, SumOutputs<K> outputs, Write write,
+                    const Tensor& scratch) {
+  KINDRED_ASSERT(scratch.bytes() >= columns_scratch_bytes<K>(rows, cols));
+  constexpr int64_t kTile = 128;
+  float* const partials = static_cast<float*>(scratch.raw());
+  const int64_t block = detail::column_block_rows(rows, cols), blocks = detail::column_blocks(rows, cols);
+  parallel_for(blocks, [&, partials](int64_t b) {
+    const F body = f;
+    for (int64_t first = 0; first < cols; first += kTile) {
+      detail::sum_column_block<K>(b * block, std::min(rows, (b + 1) * block), first,
+                                  std::min(kTile, cols - first), cols, body, partials + b * K * cols);
+    }
+  });
+  const int64_t tiles = (cols + kTile - 1) / kTile;
+  parallel_for(
+      K * tiles,
+      [&, partials](int64_t job) {
+        const int64_t k = job / tiles, first = job % tiles * kTile, width = std::min(kTile, cols - first);
+        double sums[kTile] = {};
+        for (int64_t b = 0; b < blocks; ++b) {
+          const float* const partial = partials + (b * K + k) * cols + first;
+          for (int64_t c = 0; c < width; ++c) sums[c] += static_cast<double>(partial[c]);
+        }
+        float* const out = outputs.out[k] + first;
+        for (int64_t c = 0; c < width; ++c) {
+          out[c] = static_cast<float>(write == Write::add ? static_cast<double>(out[c]) + sums[c] : sums[c]);
+        }
+      },
+      detail::launch_grain(blocks * kTile));
+}
+
+}  // namespace kindred
