@@ -1,6 +1,6 @@
 // Ranking metrics, exact, by streaming: memory is O(queries * k), never queries x gallery.
-// Rank order is (score descending, gallery index ascending). The same sample is excluded by id; queries without a
-// relevant item are counted, not averaged in.
+// Rank order is (score descending, gallery index ascending). The same sample is excluded by id; queries
+// without a relevant item are counted, not averaged in.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,16 @@ struct RetrievalMetrics {
 };
 
 /// Exact over all pairs. Requires equal dims. `ks` ascending.
-RetrievalMetrics evaluate_retrieval(const VectorSet& queries, const VectorSet& gallery, std::span<const int> ks);
+RetrievalMetrics evaluate_retrieval(const VectorSet& queries, const VectorSet& gallery,
+                                    std::span<const int> ks);
 
 struct Neighbour {
   int64_t index = -1;
   float score = 0;
 };
 
-/// The k nearest of every query, nearest first, ids equal to the query's left out; [n * k], index -1 past the end.
+/// The k nearest of every query, nearest first, ids equal to the query's left out; [n * k], index -1 past the
+/// end.
 std::vector<Neighbour> nearest_neighbours(const VectorSet& queries, const VectorSet& gallery, int k);
 
 }  // namespace kindred
