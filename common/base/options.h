@@ -5,8 +5,9 @@
 // The command line wins over the file. Every unknown key is an error that names the nearest known one.
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,11 @@
 
 namespace kindred {
 
+/// What an option can hold. A list is an option that may be repeated.
+template <class T>
+concept OptionValue = std::same_as<T, bool> || std::same_as<T, int64_t> || std::same_as<T, double> ||
+    std::same_as<T, std::string> || std::same_as<T, std::vector<std::string>>;
+
 class Options {
  public:
   /// `program` is the name in the usage line ("kindred-index build"), `summary` a paragraph on top of --help.
@@ -24,12 +30,14 @@ class Options {
   ~Options();
   Options(Options&&) noexcept;
 
-  /// Declares an option. T: bool, int64_t, double, std::string, std::vector<std::string> (may be repeated).
-  /// A bool may be given alone (`--resume-strict`) or with a value (`--shuffle=false`).
-  template <class T>
+  /// Declares an option. A bool may be given alone (`--resume-strict`) or with a value (`--shuffle=false`).
+  /// Given again, a list grows and any other option takes the last value; in one config file only lists may
+  /// repeat.
+  template <OptionValue T>
   void add(const std::string& name, T default_value, const std::string& help);
 
-  /// Words without a dash, at least `least`, at most `most` (-1: any number); get<vector<string>>(name) reads them.
+  /// Words without a dash, at least `least`, at most `most` (-1: any number); get<vector<string>>(name) reads
+  /// them. Of several, each takes as many words as it may and leaves the later ones their least.
   void positional(const std::string& name, const std::string& help, int least, int most);
 
   /// Adds --config FILE; may be repeated, later files win.
@@ -48,7 +56,11 @@ class Options {
   /// config files "path:line: reason".
   Outcome parse(int argc, const char* const* argv);
 
-  template <class T>
+  /// Reads the text of a config file over the present values. Throws UsageError "name:line: reason".
+  void read_config(std::string_view text, const std::string& name);
+
+  /// The value. Asking for an undeclared name or for another type is a bug and aborts.
+  template <OptionValue T>
   const T& get(std::string_view name) const;
 
   /// True when the user gave the option, on the command line or in a file.
@@ -59,6 +71,9 @@ class Options {
 
   /// All options as an INI text that parses back to the same values; written beside a run.
   std::string config_text() const;
+
+  /// What --help prints, in lines of at most `width` characters where the words allow.
+  std::string help_text(int width = 80) const;
 
  private:
   struct Impl;

@@ -25,8 +25,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-/// A file that appears under its name only when `commit` was called and everything is on disk: temporary name in
-/// the same folder, fsync, rename, fsync of the folder. Without commit nothing is left behind.
+/// A file that appears under its name only when `commit` was called and everything is on disk: temporary name
+/// in the same folder, fsync, rename, fsync of the folder. Without commit nothing is left behind.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

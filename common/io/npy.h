@@ -1,4 +1,4 @@
-// NumPy's .npy files, version 1 and 2, C order. Source: numpy.lib.format documentation.
+// NumPy's .npy files, versions 1 to 3, C order. Source: numpy.lib.format documentation.
 #pragma once
 
 #include <string>

@@ -22,7 +22,8 @@ struct TensorEntry {
 /// A file mapped for reading. Views live as long as the object.
 class SafetensorsFile {
  public:
-  /// Checks everything: lengths, offsets, overlaps, types, shapes. Throws Error naming the file and the fault.
+  /// Checks everything: lengths, offsets, overlaps, types, shapes. Throws Error naming the file and the
+  /// fault.
   static SafetensorsFile open(const std::string& path);
   /// The same over bytes in memory, which must outlive the object; for tests and fuzzing.
   static SafetensorsFile parse(std::string_view bytes, const std::string& name);
@@ -39,7 +40,8 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// Writes atomically (temporary name, fsync, rename). Throws Error; an old file of that name survives a failure.
+/// Writes atomically (temporary name, fsync, rename). Throws Error; an old file of that name survives a
+/// failure.
 void write_safetensors(const std::string& path, const std::vector<TensorEntry>& tensors,
                        const std::map<std::string, std::string>& metadata);
 
