@@ -1,0 +1,31 @@
+// Elementwise sum of two or more tensors: residuals, branches.
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "common/engine/graph.h"
+#include "common/ops/shape_rules.h"
+
+namespace kindred {
+
+/// All inputs of one shape, the output too.
+struct Add final : Op {
+  std::string_view type() const override { return "add"; }
+  Shape output_shape(std::span<const Shape> inputs) const override {
+    expect_rows(type(), inputs);
+    for (const Shape& shape : inputs)
+      if (shape != inputs[0]) fail_shapes(type(), "inputs of one shape", inputs);
+    return inputs[0];
+  }
+};
+
+/// Requires: at least one term; a single one is returned as it is.
+inline Value add(Graph& graph, std::vector<Value> terms) {
+  KINDRED_ASSERT(!terms.empty());
+  if (terms.size() == 1) return terms[0];
+  return graph.apply(std::make_shared<Add>(), std::move(terms));
+}
+
+}  // namespace kindred

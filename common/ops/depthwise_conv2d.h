@@ -1,0 +1,40 @@
+// Depthwise convolution, NHWC: each channel has a window of its own. Channels are the vector.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "common/engine/graph.h"
+#include "common/ops/epilogue.h"
+#include "common/ops/window.h"
+
+namespace kindred {
+
+/// images [N,H,W,C], weight [C, 1, kh, kw] ([kh, kw, C] in memory), bias [C] -> [N,oh,ow,C]. Backward reads
+/// images. Parameters in order: weight, bias if any, the batch norm's four if any, the epilogue's.
+struct DepthwiseConv2d final : Op {
+  Window window;
+  bool bias = false;
+  // Inference only: passes fold what follows into the convolution.
+  bool batch_norm = false;
+  double batch_norm_eps = 0;
+  Epilogue epilogue;
+
+  std::string_view type() const override { return "depthwise_conv2d"; }
+  Shape output_shape(std::span<const Shape> inputs) const override;
+  Saved saved() const override { return {.inputs = 1}; }
+  int64_t macs(std::span<const Shape> inputs) const override;
+  std::string attributes() const override;
+};
+
+struct DepthwiseConv2dSpec {
+  Window window;
+  bool bias = false;
+  std::optional<Init> init = {};  // of the weight; unset: Kaiming normal, fan in = taps
+  double lr_scale = 1;
+};
+
+/// Declares "weight" (and "bias", zero at first, without decay) under the scope `name`.
+Value depthwise_conv2d(Graph& graph, Value images, const DepthwiseConv2dSpec& spec, std::string_view name);
+
+}  // namespace kindred
