@@ -1,5 +1,5 @@
-// A model is a function from Graph to Value. Backbones register here under their PaddleClas name and answer to
-// their timm name as well.
+// A model is a function from Graph to Value. Backbones register here under their PaddleClas name and answer
+// to their timm name as well.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@ struct BackboneOptions {
   double dropout = 0;    // before the classifier, training only
 };
 
-/// What a backbone builds. map: [N, h, w, C] after the last stage. features: [N, F] before the classifier (global
-/// pool, and last_conv with its activation where the network has one).
+/// What a backbone builds. map: [N, h, w, C] after the last stage. features: [N, F] before the classifier
+/// (global pool, and last_conv with its activation where the network has one).
 struct BackboneParts {
   Value map, features;
 };
@@ -33,25 +33,29 @@ using BackboneFn = std::function<BackboneParts(Graph&, Value image, const Backbo
 struct ModelConfig {
   std::string arch = "pphgnetv2_b0";  // canonical name
   int classes = 0;                    // > 0: a classifier, output "logits"
-  int embedding = 0;                  // > 0: a retrieval network, output "embedding", unit rows of this length
-  bool neck_tail = false;             // neck reads features (true) or the pooled map (false)
-  bool bnneck = false;                // batch norm between FC and L2
+  int embedding = 0;       // > 0: a retrieval network, output "embedding", unit rows of this length
+  bool neck_tail = false;  // neck reads features (true) or the pooled map (false)
+  bool bnneck = false;     // batch norm between FC and L2
   BackboneOptions backbone;
   ImageSpec image;
 
   Json to_json() const;
+  /// Throws Error naming `what` and the key: unknown architecture, values out of range, both or neither of
+  /// classes and embedding.
   static ModelConfig from_json(const Json& json, std::string_view what);
 };
 
 struct BackboneEntry {
   BackboneFn build;
-  std::string timm_name;          // "" when timm has no such network
-  std::string classifier;         // timm's name of the last linear: "head.fc", "classifier"
-  ImageSpec image;                // preprocessing of the public weights
+  std::string timm_name;      // "" when timm has no such network
+  std::string classifier;     // timm's name of the last linear: "head.fc", "classifier"
+  ImageSpec image;            // preprocessing of the public weights
+  double classifier_std = 0;  // of the last linear's fresh weights; 0: Xavier's uniform bound
 };
 
 /// Throws Error with the nearest name; accepts PaddleClas names (PPHGNetV2_B0, PPLCNet_x1_0,
-/// SwinTransformer_tiny_patch4_window7_224), ours (pphgnetv2_b0) and timm's (hgnetv2_b0), upper or lower case.
+/// SwinTransformer_tiny_patch4_window7_224), ours (pphgnetv2_b0) and timm's (hgnetv2_b0), upper or lower
+/// case.
 const BackboneEntry& find_backbone(std::string_view name);
 /// The canonical name of any alias.
 std::string canonical_arch(std::string_view name);
