@@ -4,12 +4,12 @@
 #include <cmath>
 #include <filesystem>
 
-#include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/engine/program.h"
 #include "common/io/file.h"
 #include "common/models/model_file.h"
 #include "trainer/data/loader.h"
+#include "trainer/dist/agreement.h"
 #include "trainer/dist/reducer.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/train/checkpoint.h"
@@ -31,21 +31,6 @@ int64_t rank_batch(const TrainConfig& config, int ranks) {
                " ranks do not divide; it counts the images of all ranks together");
   }
   return config.batch / ranks;
-}
-
-// All ranks must run the same experiment: a difference would show as a hang or, worse, as a silent mixture.
-void check_same_everywhere(Stream& stream, Communicator& communicator, const std::string& config_text) {
-  const Tensor mine(Shape{1}, DType::i64), all(Shape{communicator.size()}, DType::i64);
-  *mine.data<int64_t>() = static_cast<int64_t>(fnv1a64(config_text));
-  communicator.all_gather(stream, mine, all);
-  stream.wait();
-  for (int rank = 0; rank < communicator.size(); ++rank) {
-    if (all.data<int64_t>()[rank] != all.data<int64_t>()[0]) {
-      fail("rank ", rank,
-           " was started with other options than rank 0; give every rank the same command line and config "
-           "files");
-    }
-  }
 }
 
 }  // namespace
@@ -95,7 +80,7 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
       communicator(the_communicator),
       writes(the_communicator.rank() == 0) {
   local_batch = rank_batch(config, communicator.size());
-  check_same_everywhere(stream, communicator, options.config_text());
+  require_same_on_all_ranks(stream, communicator, "the options", options.config_text());
   data = load_dataset(config.train_data);
   sampler = std::make_unique<PkSampler>(data, config.seed, config.batch, config.images_per_class,
                                         communicator.size());
