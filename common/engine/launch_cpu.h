@@ -4,8 +4,8 @@
 #include "common/base/parallel.h"
 
 #define KINDRED_DEV
-#define KINDRED_LAUNCH_DEVICE \
-  cpu  // for inline namespaces and registries of code that is compiled for both devices
+// For inline namespaces and registries of code that is compiled for both devices.
+#define KINDRED_LAUNCH_DEVICE cpu
 #define KINDRED_SINGLE_SOURCE_KERNEL(name, O, K) KINDRED_KERNEL(cpu, name, O, K)
 
 namespace kindred {

@@ -5,8 +5,8 @@
 #include <cuda_runtime.h>
 
 #define KINDRED_DEV __device__
-#define KINDRED_LAUNCH_DEVICE \
-  cuda  // for inline namespaces and registries of code that is compiled for both devices
+// For inline namespaces and registries of code that is compiled for both devices.
+#define KINDRED_LAUNCH_DEVICE cuda
 #define KINDRED_SINGLE_SOURCE_KERNEL(name, O, K) KINDRED_KERNEL(cuda, name, O, K)
 
 namespace kindred {
