@@ -15,7 +15,8 @@ namespace kindred {
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
-  /// Reads parameters.gradients() times `gradient_scale` (clipping), writes values, calls touch().
+  /// Reads parameters.gradients() times `gradient_scale` (clipping), writes values, calls touch(). Every
+  /// parameter takes part in every step. Throws Error when the rate or the scale is not finite.
   virtual void step(Stream& stream, double learning_rate, double gradient_scale) = 0;
   /// Named flat f32 tensors (momentum, ...) and a step count: all that a checkpoint must hold.
   virtual std::vector<std::pair<std::string, Tensor>> slots() = 0;
@@ -27,17 +28,24 @@ struct OptimizerEntry {
   std::function<void(Options&)> declare;  // "sgd.momentum"
   std::function<std::unique_ptr<Optimizer>(const Options&, ParameterSet&, Stream&)> make;
 };
-Registry<OptimizerEntry>& optimizer_registry();
+/// The optimisers of this build for a kind of device.
+Registry<OptimizerEntry>& optimizer_registry(Device::Type device = Device::cpu);
 
-/// sqrt(sum of squares) of the flat gradients, summed in a fixed order in double.
+/// sqrt(sum of squares) of the flat gradients, summed in double in an order that depends on their count
+/// alone. Waits for the stream.
 double gradient_norm(Stream& stream, const ParameterSet& parameters);
 
 }  // namespace kindred
 
-#define KINDRED_OPTIMIZER(name, O, help)                                                              \
-  [[maybe_unused]] static const bool kindred_registered_##O = ::kindred::optimizer_registry().add(    \
-      name,                                                                                           \
-      {&O::declare,                                                                                   \
-       [](const ::kindred::Options& options, ::kindred::ParameterSet& parameters, ::kindred::Stream& stream) \
-           -> std::unique_ptr<::kindred::Optimizer> { return std::make_unique<O>(options, parameters, stream); }}, \
-      help)
+/// At the foot of an optimiser's file, a single-source one. O has `static void declare(Options&)` and
+/// O(const Options&, ParameterSet&, Stream&).
+#define KINDRED_OPTIMIZER(name, O, help)                                                   \
+  [[maybe_unused]] static const bool kindred_registered_##O =                              \
+      ::kindred::optimizer_registry(::kindred::Device::KINDRED_LAUNCH_DEVICE)              \
+          .add(name,                                                                       \
+               {&O::declare,                                                               \
+                [](const ::kindred::Options& options, ::kindred::ParameterSet& parameters, \
+                   ::kindred::Stream& stream) -> std::unique_ptr<::kindred::Optimizer> {   \
+                  return std::make_unique<O>(options, parameters, stream);                 \
+                }},                                                                        \
+               help)
