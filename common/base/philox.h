@@ -58,8 +58,9 @@ class Random {
 
   /// In [0, n). Requires n >= 1. Unbiased to 2^-32.
   int64_t below(int64_t n) {
-    const uint64_t wide = uint64_t{word()} << 32 | word();
-    return static_cast<int64_t>(static_cast<unsigned __int128>(wide) * static_cast<uint64_t>(n) >> 64);
+    __extension__ using Wide = unsigned __int128;  // not in ISO C++, in every compiler we use
+    const uint64_t drawn = uint64_t{word()} << 32 | word();
+    return static_cast<int64_t>(static_cast<Wide>(drawn) * static_cast<uint64_t>(n) >> 64);
   }
 
   /// Standard normal by Box and Muller; one of the pair is thrown away, so that a draw costs a fixed count of words.
