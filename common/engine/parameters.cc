@@ -132,12 +132,17 @@ int64_t ParameterSet::trainable_elements() const {
 void ParameterSet::initialize(uint64_t seed) {
   parallel_for(count(), [&](int64_t i) {
     const Param param{static_cast<int>(i)};
-    set_from_file_layout(param, draw(info(param), seed));
+    store(param, draw(info(param), seed));
   });
   touch();
 }
 
 void ParameterSet::set_from_file_layout(Param param, std::span<const float> values) {
+  store(param, values);
+  touch();
+}
+
+void ParameterSet::store(Param param, std::span<const float> values) {
   const ParamInfo& p = info(param);
   if (static_cast<int64_t>(values.size()) != p.shape.elements()) {
     fail("parameter '", p.name, "' ", p.file_shape, " needs ", p.shape.elements(), " values; got ",
@@ -150,7 +155,6 @@ void ParameterSet::set_from_file_layout(Param param, std::span<const float> valu
   const Tensor target = value(param);
   stream_->copy(target.raw(), memory.data(), target.bytes());
   stream_->wait();
-  touch();
 }
 
 std::vector<float> ParameterSet::to_file_layout(Param param) const {

@@ -92,6 +92,7 @@ class ParameterSet {
 
  private:
   Tensor view(Param param, const Tensor& block) const;
+  void store(Param param, std::span<const float> values);
 
   std::vector<ParamInfo> infos_;
   std::map<std::string, int, std::less<>> by_name_;
