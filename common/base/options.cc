@@ -2,21 +2,18 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <limits>
 #include <map>
-#include <new>
-#include <numeric>
-#include <optional>
+#include <new>  // bad_alloc
 #include <variant>
 
 #include "common/base/help_text.h"
 #include "common/base/ini.h"
+#include "common/base/option_value.h"
 #include "common/base/version.h"
 
 namespace kindred {
@@ -26,11 +23,10 @@ namespace po = boost::program_options;
 namespace {
 
 using List = std::vector<std::string>;
-using Value = std::variant<bool, int64_t, double, std::string, List>;
 
 struct Option {
   std::string name, help;
-  Value value;
+  OptionVariant value;
   std::string source = "default";
   int pass = 0;  // the file or command line that set it last; 0: none
   bool in_files = true;
@@ -47,57 +43,6 @@ struct Group {
 std::string upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
-}
-
-// Shortest text that reads back to the same number.
-std::string exact_text(double value) {
-  char buffer[32];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
-}
-
-std::string value_text(const Value& value) {
-  if (const auto* list = std::get_if<List>(&value)) return join(*list);
-  if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  if (const auto* number = std::get_if<double>(&value)) return exact_text(*number);
-  if (const auto* number = std::get_if<int64_t>(&value)) return concat(*number);
-  return std::get<bool>(value) ? "true" : "false";
-}
-
-std::string_view placeholder(const Value& value) {
-  constexpr std::string_view kWords[] = {"", " N", " X", " TEXT", " TEXT ..."};
-  return kWords[value.index()];
-}
-
-// Sets `value`, or appends to it, from a text. Throws UsageError "what expects ...; got 'text'".
-void read_value(Value& value, const std::string& text, std::string_view what) {
-  const auto expects = [&](std::string_view kind) {
-    fail_usage(what, " expects ", kind, "; got '", text, "'");
-  };
-  if (std::holds_alternative<bool>(value)) {
-    if (text == "true" || text == "on" || text == "yes" || text == "1") {
-      value = true;
-    } else if (text == "false" || text == "off" || text == "no" || text == "0") {
-      value = false;
-    } else {
-      expects("true or false");
-    }
-  } else if (std::holds_alternative<int64_t>(value)) {
-    try {
-      value = parse_int(text, what);
-    } catch (const Error&) {
-      expects("a whole number");
-    }
-  } else if (std::holds_alternative<double>(value)) {
-    try {
-      value = parse_double(text, what);
-    } catch (const Error&) {
-      expects("a number");
-    }
-  } else if (auto* list = std::get_if<List>(&value)) {
-    list->push_back(text);
-  } else {
-    value = text;
-  }
 }
 
 std::string read_config_file(const std::string& path) {
@@ -161,12 +106,12 @@ struct Options::Impl {
 
   void set(Option& option, const std::string& text, std::string source, std::string_view what, int pass) {
     if (option.is_list() && option.pass != pass) option.value = List{};
-    read_value(option.value, text, what);
+    read_option_value(option.value, text, what);
     option.source = std::move(source);
     option.pass = pass;
   }
 
-  po::parsed_options tokenize(const List& words) const;
+  po::parsed_options tokenize(List words) const;
   void read_words(const List& words);
   std::string usage_line() const;
 };
@@ -186,7 +131,7 @@ Options::Options(Options&&) noexcept = default;
 template <OptionValue T>
 void Options::add(const std::string& name, T default_value, const std::string& help) {
   if constexpr (std::is_same_v<T, double>) KINDRED_ASSERT(std::isfinite(default_value));
-  impl_->declare({.name = name, .help = help, .value = Value(std::move(default_value))});
+  impl_->declare({.name = name, .help = help, .value = OptionVariant(std::move(default_value))});
   impl_->groups.back().options.push_back(name);
 }
 
@@ -216,9 +161,22 @@ void Options::accept_config_files() {
 void Options::group(const std::string& title) { impl_->groups.push_back({title, {}}); }
 void Options::footer(const std::string& text) { impl_->footer = text; }
 
-// Splits the command line by Boost's rules, minus the guessing of abbreviations. Values stay texts here, so
-// that files and command line are read by the same code.
-po::parsed_options Options::Impl::tokenize(const List& words) const {
+// Splits the command line by Boost's rules, minus two of them: abbreviations are not guessed, and a switch
+// does not swallow the word behind it. Values stay texts here, so that files and command line are read by the
+// same code.
+po::parsed_options Options::Impl::tokenize(List words) const {
+  const auto option_of = [&](std::string_view word) -> const Option* {
+    if (!word.starts_with("--")) return nullptr;
+    const auto found = options.find(word.substr(2, word.find('=') - 2));
+    return found == options.end() || is_positional(found->first) ? nullptr : &found->second;
+  };
+  for (std::string& word : words) {
+    if (word == "--") break;
+    const Option* option = option_of(word);
+    if (option != nullptr && std::holds_alternative<bool>(option->value) &&
+        word.find('=') == std::string::npos)
+      word += "=true";
+  }
   po::options_description declared;
   for (const auto& [name, option] : options) {
     if (is_positional(name)) continue;
@@ -227,9 +185,16 @@ po::parsed_options Options::Impl::tokenize(const List& words) const {
     declared.add_options()(name == "help" ? "help,h" : name.c_str(), value, "");
   }
   const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  const po::positional_options_description none;
   try {
-    return po::command_line_parser(words).options(declared).style(style).run();
+    po::parsed_options parsed = po::command_line_parser(words).options(declared).style(style).run();
+    for (const po::option& option : parsed.options) {
+      const bool separate = option.original_tokens.size() == 2;
+      if (separate && option_of(option.original_tokens[1]) != nullptr) {
+        fail_usage("'--", option.string_key, "' needs a value; found the option '", option.original_tokens[1],
+                   "'");
+      }
+    }
+    return parsed;
   } catch (const po::unknown_option& unknown) {
     const std::string full = unknown.get_option_name();
     const size_t dashes = full.find_first_not_of('-');
@@ -350,7 +315,8 @@ std::string Options::config_text() const {
       const size_t dot = name.rfind('.');
       std::string& section = sections[dot == std::string::npos ? "" : name.substr(0, dot)];
       const std::string key = name.substr(dot + 1);  // npos + 1 is 0
-      const List values = option.is_list() ? std::get<List>(option.value) : List{value_text(option.value)};
+      const List values =
+          option.is_list() ? std::get<List>(option.value) : List{option_value_text(option.value)};
       for (const std::string& value : values) section += concat(key, " = ", ini_value_text(value), "\n");
     }
   }
@@ -382,9 +348,9 @@ std::string Options::help_text(int width) const {
     rows.clear();
     for (const std::string& name : group.options) {
       const Option& option = impl_->at(name);
-      const std::string value = value_text(option.value);
+      const std::string value = option_value_text(option.value);
       const bool silent = value.empty() || (std::holds_alternative<bool>(option.value) && value == "false");
-      rows.push_back({concat("--", name, placeholder(option.value)),
+      rows.push_back({concat("--", name, option_placeholder(option.value)),
                       option.help + (silent ? "" : concat(" (default ", value, ")"))});
     }
     out += concat("\n", group.title.empty() ? "options" : group.title, ":\n", help_table(rows, width));
