@@ -13,21 +13,21 @@ constexpr int kExitNotFinite = 76, kExitStopped = 77;  // sysexits ends at 78; s
 
 int train(int argc, char** argv) {
   using namespace kindred;
-  Options options("kindred-train",
-                  "Trains an image embedding. Every rank mines its hard negatives among the images of all "
-                  "ranks; R ranks with "
-                  "a batch of B images each train exactly as one rank with R*B images would.");
-  declare_train_options(options);
-  if (options.parse(argc, argv) == Options::Outcome::done) return 0;
-  const TrainConfig config = read_train_config(options);
-
   const std::unique_ptr<Communicator> communicator = make_communicator();
   if (communicator->size() > 1) set_log_prefix(concat("rank ", communicator->rank()));
   if (communicator->rank() > 0) set_log_level(LogLevel::warning);
-  if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
   install_stop_signals();
 
   try {
+    Options options("kindred-train",
+                    "Trains an image embedding. Every rank mines its hard negatives among the images of all "
+                    "ranks; R ranks with "
+                    "a batch of B images each train exactly as one rank with R*B images would.");
+    declare_train_options(options);
+    if (options.parse(argc, argv) == Options::Outcome::done) return 0;
+    const TrainConfig config = read_train_config(options);
+
+    if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
     const std::unique_ptr<Stream> stream = make_stream(config.device);
     Trainer trainer(config, options, *stream, *communicator);
     if (trainer.run() == Trainer::End::stopped) {
@@ -37,8 +37,9 @@ int train(int argc, char** argv) {
     }
     log_info("done: ", config.run, "/model.safetensors");
     return 0;
-  } catch (const UsageError&) {
-    throw;  // the same on every rank
+  } catch (const UsageError& error) {  // the same on every rank: one tells
+    if (communicator->rank() == 0) log_error(error.what());
+    return 2;
   } catch (const NotFinite& error) {
     log_error(error.what());
     return kExitNotFinite;  // the same on every rank
