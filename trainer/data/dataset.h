@@ -14,15 +14,15 @@ struct DataItem {
 };
 
 struct Dataset {
-  std::vector<DataItem> items;          // in a fixed order: by class name, then path; list files in file order
-  std::vector<std::string> class_names; // index: label; sorted
+  std::vector<DataItem> items;  // in a fixed order: by class name, then path; list files in file order
+  std::vector<std::string> class_names;  // index: label; sorted
 
   int64_t classes() const { return static_cast<int64_t>(class_names.size()); }
 };
 
-/// `path` is a folder (class folders inside, searched for .jpg .jpeg .png .webp) or a list file; paths in a list are
-/// relative to the list's folder, '#' starts a comment line. Throws Error: nothing found, unreadable, a line without
-/// a tab ("list.tsv:14: ...").
+/// `path` is a folder (class folders inside, searched for .jpg .jpeg .png .webp) or a list file; paths in a
+/// list are relative to the list's folder, '#' starts a comment line. Throws Error: nothing found,
+/// unreadable, a line without a tab ("list.tsv:14: ...").
 Dataset load_dataset(const std::string& path);
 
 }  // namespace kindred
