@@ -190,8 +190,9 @@ po::parsed_options Options::Impl::tokenize(List words) const {
     for (const po::option& option : parsed.options) {
       const bool separate = option.original_tokens.size() == 2;
       if (separate && option_of(option.original_tokens[1]) != nullptr) {
-        fail_usage("'--", option.string_key, "' needs a value; found the option '", option.original_tokens[1],
-                   "'");
+        const std::string& next = option.original_tokens[1];
+        fail_usage("'--", option.string_key, "' needs a value; found the option '",
+                   next.substr(0, next.find('=')), "'");
       }
     }
     return parsed;

@@ -99,13 +99,13 @@ function(kindred_single_source name)
   endif()
 endfunction()
 
-# One test program. Every TEST becomes a CTest test named "program.Subject.Sentence" with the given labels.
+# One test program. Every TEST becomes a CTest test named "program.Subject.Sentence" with the given labels. With RANKS
+# the program is instead one CTest test, run once under mpirun by so many ranks.
 function(kindred_test name)
-  cmake_parse_arguments(ARG "" "SOURCES_IN;TIMEOUT" "SOURCES;MODULES;LABELS;LIBRARIES;DEFINITIONS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SOURCES_IN;TIMEOUT;RANKS" "SOURCES;MODULES;LABELS;LIBRARIES;DEFINITIONS" ${ARGN})
   set(sources ${ARG_SOURCES})
   if(ARG_SOURCES_IN)
-    file(GLOB found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCES_IN}/*_test.cc
-         ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCES_IN}/*_cases.cc)
+    file(GLOB found CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SOURCES_IN}/*_test.cc)
     list(APPEND sources ${found})
   endif()
   if(NOT sources)
@@ -125,6 +125,16 @@ function(kindred_test name)
   target_link_libraries(${name} PRIVATE GTest::gtest GTest::gmock GTest::gtest_main ${ARG_LIBRARIES})
   target_compile_definitions(${name} PRIVATE KINDRED_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                              KINDRED_BINARY_DIR="${PROJECT_BINARY_DIR}" ${ARG_DEFINITIONS})
-  gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
-                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_RANKS)
+    add_test(NAME ${name} COMMAND ${MPIEXEC_EXECUTABLE} --oversubscribe -np ${ARG_RANKS} $<TARGET_FILE:${name}>)
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT} PROCESSORS ${ARG_RANKS}
+      ENVIRONMENT "OMPI_ALLOW_RUN_AS_ROOT=1;OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1;OMP_NUM_THREADS=1")
+    return()
+  endif()
+  gtest_discover_tests(${name} TEST_PREFIX "${name}." TEST_LIST ${name}_list DISCOVERY_MODE PRE_TEST
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  # gtest_discover_tests takes a list of labels apart; CTest reads this after it has discovered the tests.
+  set(labels ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
+  file(CONFIGURE OUTPUT ${labels} @ONLY CONTENT "set_tests_properties(\${@name@_list} PROPERTIES LABELS \"@ARG_LABELS@\")\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
 endfunction()
