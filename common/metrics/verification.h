@@ -27,16 +27,17 @@ struct VerificationMetrics {
   double equal_error_rate = 0;  // linear between the bracketing points
   double equal_error_threshold = 0;
   std::vector<OperatingPoint> at_fpr;
-  std::vector<RocPoint>
-      roc;  // thinned for drawing: at most ~500 points, ends included (the first at +infinity)
+  /// Thinned for drawing: at most ~550 points, ends included (the first at threshold +infinity).
+  std::vector<RocPoint> roc;
   std::vector<int64_t> positive_histogram, negative_histogram;  // 100 equal bins over [-1, 1]
 };
 
 /// Over all pairs (query i, gallery j) with different ids; when both are the same set every unordered pair
-/// counts once. Counts, thresholds, their rates and the equal error rate are exact, ties included; the AUC is
-/// within about 1e-7, and exact where few distinct scores are shared by both classes. Rates over no pairs are
-/// NaN. Throws Error: unsound sets, dimensions that differ, a target outside [0, 1]. Memory O(1) in the
-/// number of pairs: two passes of a radix histogram over the scores' bit patterns.
+/// counts once. Counts, thresholds, their rates and the equal error rate are exact, ties included. In the
+/// AUC, scores that share a cell (about 1e-5 wide, finer where many pairs lie) count as ties: that moves it
+/// by some 1e-7. Rates over no pairs are NaN. Throws Error: unsound sets, dimensions that differ, a target
+/// outside [0, 1]. Memory O(1) in the number of pairs: two passes of a radix histogram over the scores' bit
+/// patterns.
 VerificationMetrics evaluate_verification(const VectorSet& queries, const VectorSet& gallery, bool same_set,
                                           std::span<const double> target_fprs);
 

@@ -123,6 +123,8 @@ TEST(Verification, EqualsTheDefinitionBetweenTwoSets) {
 }
 
 TEST(Verification, IsExactWhenManyScoresTie) {
+  // Equal cosines of unequal vectors differ in the last bit here, and a cell of two such floats makes them
+  // tie.
   const SampleSet set = random_set(160, 2, 5, 4, true);
   expect_definition(evaluate_verification(set.view(), set.view(), true, kTargets), all_scores(set, set, true),
                     1e-6);
