@@ -6,8 +6,8 @@ namespace kindred {
 
 AffineParams affine_params(Graph& graph, std::string_view name, double lr_scale) {
   const auto scope = graph.scope(name);
-  const Param scale = graph.parameter("scale", {1}, Init::value(1), ParamLayout::plain, true, lr_scale);
-  const Param bias = graph.parameter("bias", {1}, Init::value(0), ParamLayout::plain, true, lr_scale);
+  const Param scale = graph.parameter("scale", {1}, Init::value(1), ParamLayout::plain, false, lr_scale);
+  const Param bias = graph.parameter("bias", {1}, Init::value(0), ParamLayout::plain, false, lr_scale);
   return {scale, bias};
 }
 
