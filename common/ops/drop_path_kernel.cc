@@ -50,8 +50,8 @@ class DropPathKernel final : public Kernel {
   void forward(Stream& stream, const Io& io) override {
     const float *const identity = io.inputs[0].f32(), *const branch = io.inputs[1].f32();
     float* const y = io.output.f32();
-    each_piece(stream, draws(io),
-               [=] KINDRED_DEV(int64_t i, float scale) { y[i] = identity[i] + scale * branch[i]; });
+    each_element(stream, samples_, width_, draws(io),
+                 [=] KINDRED_DEV(int64_t i, float scale) { y[i] = identity[i] + scale * branch[i]; });
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
