@@ -1,0 +1,40 @@
+// The hardest partners of every anchor: its own class's lowest score and the other classes' highest. Miners
+// choose by them, losses and the progress line report them.
+#pragma once
+
+#include "trainer/miners/score_tile.h"
+
+namespace kindred {
+inline namespace KINDRED_LAUNCH_DEVICE {  // compiled once per device: each has its own
+
+/// One partner for each row, kept up to date over tiles.
+class RowPartners {
+ public:
+  /// Makes room for `rows` rows and forgets.
+  void begin(Stream& stream, int64_t rows);
+  Partner* data() const { return static_cast<Partner*>(memory_.raw()); }
+
+ private:
+  Tensor memory_;
+};
+
+class HardestPairs {
+ public:
+  void begin(Stream& stream, int64_t rows);
+  void fold(Stream& stream, const ScoreTile& tile);
+
+  /// [rows], scores as in the matrix.
+  const Partner* positives() const { return positives_.data(); }
+  const Partner* negatives() const { return negatives_.data(); }
+
+ private:
+  RowPartners positives_, negatives_;
+};
+
+/// Writes (=) the marks [rows, columns] of a tile: each row's positive and negative, and nothing in rows that
+/// lack one.
+void mark_partners(Stream& stream, const ScoreTile& tile, const Partner* positives, const Partner* negatives,
+                   uint8_t* marks);
+
+}  // namespace KINDRED_LAUNCH_DEVICE
+}  // namespace kindred

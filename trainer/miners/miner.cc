@@ -1,0 +1,31 @@
+#include "trainer/miners/miner.h"
+
+namespace kindred {
+
+Registry<MinerEntry>& miner_registry(Device::Type device) {
+  static Registry<MinerEntry> cpu("miner"), cuda("miner for cuda");
+  return device == Device::cuda ? cuda : cpu;
+}
+
+void declare_miners(Options& options, const std::string& loss, const std::string& default_miner) {
+  options.add(loss + ".miner", default_miner,
+              "which pairs it learns from; one of: " + join(miner_registry().names()));
+  for (const auto& [name, entry] : miner_registry().entries()) entry.make.declare(options, loss);
+}
+
+std::unique_ptr<Miner> make_miner(const Options& options, const std::string& loss, Device::Type device) {
+  const std::string key = loss + ".miner", &name = options.get<std::string>(key);
+  const Registry<MinerEntry>& miners = miner_registry(device);
+  if (!miners.contains(name)) {
+    fail_usage(options.source(key), ": ", unknown_name_text("miner", name, miners.names()));
+  }
+  return miners.get(name).make.make(options, loss);
+}
+
+void mine(Stream& stream, Miner& miner, const ScoreTile& all_columns, uint8_t* marks) {
+  miner.begin(stream, all_columns.rows);
+  for (int sweep = 0; sweep < miner.sweeps(); ++sweep) miner.fold(stream, sweep, all_columns);
+  miner.mark(stream, all_columns, marks);
+}
+
+}  // namespace kindred
