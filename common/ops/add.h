@@ -12,6 +12,9 @@ namespace kindred {
 
 /// All inputs of one shape, the output too.
 struct Add final : Op {
+  explicit Add(size_t count) : terms(count) {}
+  size_t terms;
+
   std::string_view type() const override { return "add"; }
   Shape output_shape(std::span<const Shape> inputs) const override {
     expect_rows(type(), inputs);
@@ -25,7 +28,8 @@ struct Add final : Op {
 inline Value add(Graph& graph, std::vector<Value> terms) {
   KINDRED_ASSERT(!terms.empty());
   if (terms.size() == 1) return terms[0];
-  return graph.apply(std::make_shared<Add>(), std::move(terms));
+  const auto op = std::make_shared<Add>(terms.size());
+  return graph.apply(op, std::move(terms));
 }
 
 }  // namespace kindred

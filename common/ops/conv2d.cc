@@ -16,7 +16,8 @@ Shape Conv2d::output_shape(std::span<const Shape> inputs) const {
         concat("input [N,H,W,C] with C and ", outputs, " outputs divisible by groups ", groups);
     fail_shapes(type(), divisible, inputs);
   }
-  if (epilogue.residual && inputs[1] != out) fail_shapes(type(), concat("a residual ", out.text()), inputs);
+  if (tail.epilogue.residual && inputs[1] != out)
+    fail_shapes(type(), concat("a residual ", out.text()), inputs);
   return out;
 }
 
@@ -28,9 +29,13 @@ std::string Conv2d::attributes() const {
   std::string text = concat("outputs=", outputs, " ", window.text());
   if (groups > 1) text += concat(" groups=", groups);
   if (bias) text += " bias";
-  if (batch_norm) text += " batch_norm";
-  if (!epilogue.empty()) text += " " + epilogue.text();
+  if (const std::string rest = tail.text(); !rest.empty()) text += " " + rest;
   return text;
+}
+
+std::shared_ptr<const Op> Conv2d::fused_with(const Op& next, int input) const {
+  auto fused = std::make_shared<Conv2d>(*this);
+  return fused->tail.absorb(next, input) ? fused : nullptr;
 }
 
 Value conv2d(Graph& graph, Value images, const Conv2dSpec& spec, std::string_view name) {

@@ -10,7 +10,8 @@ namespace kindred {
 Shape DepthwiseConv2d::output_shape(std::span<const Shape> inputs) const {
   expect_images(type(), inputs);
   const Shape out = windowed_shape(type(), window, inputs, inputs[0][3]);
-  if (epilogue.residual && inputs[1] != out) fail_shapes(type(), concat("a residual ", out.text()), inputs);
+  if (tail.epilogue.residual && inputs[1] != out)
+    fail_shapes(type(), concat("a residual ", out.text()), inputs);
   return out;
 }
 
@@ -21,9 +22,13 @@ int64_t DepthwiseConv2d::macs(std::span<const Shape> inputs) const {
 std::string DepthwiseConv2d::attributes() const {
   std::string text = window.text();
   if (bias) text += " bias";
-  if (batch_norm) text += " batch_norm";
-  if (!epilogue.empty()) text += " " + epilogue.text();
+  if (const std::string rest = tail.text(); !rest.empty()) text += " " + rest;
   return text;
+}
+
+std::shared_ptr<const Op> DepthwiseConv2d::fused_with(const Op& next, int input) const {
+  auto fused = std::make_shared<DepthwiseConv2d>(*this);
+  return fused->tail.absorb(next, input) ? fused : nullptr;
 }
 
 Value depthwise_conv2d(Graph& graph, Value images, const DepthwiseConv2dSpec& spec, std::string_view name) {

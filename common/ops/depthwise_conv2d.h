@@ -1,30 +1,29 @@
 // Depthwise convolution, NHWC: each channel has a window of its own. Channels are the vector.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string_view>
 
 #include "common/engine/graph.h"
-#include "common/ops/epilogue.h"
+#include "common/ops/conv_tail.h"
 #include "common/ops/window.h"
 
 namespace kindred {
 
 /// images [N,H,W,C], weight [C, 1, kh, kw] ([kh, kw, C] in memory), bias [C] -> [N,oh,ow,C]. Backward reads
-/// images. Parameters in order: weight, bias if any, the batch norm's four if any, the epilogue's.
+/// images. Parameters in order: weight, bias if any, the tail's. A residual is input 1.
 struct DepthwiseConv2d final : Op {
   Window window;
   bool bias = false;
-  // Inference only: passes fold what follows into the convolution.
-  bool batch_norm = false;
-  double batch_norm_eps = 0;
-  Epilogue epilogue;
+  ConvTail tail;  // inference only
 
   std::string_view type() const override { return "depthwise_conv2d"; }
   Shape output_shape(std::span<const Shape> inputs) const override;
   Saved saved() const override { return {.inputs = 1}; }
   int64_t macs(std::span<const Shape> inputs) const override;
   std::string attributes() const override;
+  std::shared_ptr<const Op> fused_with(const Op& next, int input) const override;
 };
 
 struct DepthwiseConv2dSpec {

@@ -6,7 +6,7 @@ namespace kindred {
 
 void fail_shapes(std::string_view op, std::string_view expected, std::span<const Shape> inputs) {
   std::string got;
-  for (const Shape& shape : inputs) got += (got.empty() ? "" : ", ") + shape.text();
+  for (const Shape& shape : inputs) got += concat(got.empty() ? "" : ", ", shape);
   fail(op, " expects ", expected, "; got ", got);
 }
 
