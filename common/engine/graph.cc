@@ -98,6 +98,27 @@ void Graph::output(const std::string& name, Value value) {
   outputs_.emplace_back(name, value);
 }
 
+void Graph::drop_unused() {
+  std::vector<uint8_t> used(nodes_.size());
+  for (const auto& [name, value] : inputs_) used[static_cast<size_t>(value.id)] = 1;
+  for (const auto& [name, value] : outputs_) used[static_cast<size_t>(value.id)] = 1;
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    if (!used[i]) continue;
+    for (const Value input : nodes_[i].inputs) used[static_cast<size_t>(input.id)] = 1;
+  }
+  std::vector<int> place(nodes_.size(), -1);
+  std::vector<Node> kept;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (!used[i]) continue;
+    place[i] = static_cast<int>(kept.size());
+    for (Value& input : nodes_[i].inputs) input.id = place[static_cast<size_t>(input.id)];
+    kept.push_back(std::move(nodes_[i]));
+  }
+  nodes_ = std::move(kept);
+  for (auto& [name, value] : inputs_) value.id = place[static_cast<size_t>(value.id)];
+  for (auto& [name, value] : outputs_) value.id = place[static_cast<size_t>(value.id)];
+}
+
 int64_t Graph::node_macs(const Node& node) const {
   if (!node.op) return 0;
   std::vector<Shape> shapes;

@@ -44,6 +44,10 @@ class Graph {
   /// Names a value that the caller wants to read, such as "embedding".
   void output(const std::string& name, Value value);
 
+  /// Removes the nodes that no output depends on; inputs stay. Values from before are void: read outputs()
+  /// again.
+  void drop_unused();
+
   /// Dotted prefix for parameter and node names while the returned object lives.
   class [[nodiscard]] Scope {
    public:

@@ -36,7 +36,9 @@ struct NodeTime {
 
 class Program {
  public:
-  /// Called during backward: gradients()[0, final_elements) of the ParameterSet are final from now on.
+  /// Called during backward, each time with more: gradients()[0, final_elements) of the ParameterSet are
+  /// final from now on. Parameters that the graph does not use (a loss's own) are final before the first
+  /// node.
   using ReadyFn = std::function<void(int64_t final_elements)>;
 
   /// The parameters must be frozen. Throws Error "no cuda kernel for op 'windows' (node ...)" for missing
@@ -44,18 +46,21 @@ class Program {
   Program(Graph graph, Stream& stream, CompileOptions options);
   ~Program();
 
+  /// Throw Error on an unknown name. The memory stays where it is for the program's life.
   Tensor input(std::string_view name) const;
   Tensor output(std::string_view name) const;
-  /// Where the caller writes dL/d(output) before backward. Training only.
+  /// Where the caller writes dL/d(output) before backward. Training only. Backward uses it up and leaves
+  /// zeros, so an output that the caller writes nothing for counts as zero.
   Tensor output_gradient(std::string_view name) const;
 
   void forward(const StepInfo& step = {});
-  /// Adds into the ParameterSet's gradients: the caller zeroes them before a step.
+  /// Adds into the ParameterSet's gradients: the caller zeroes them before a step. Once after every forward.
   void backward(const ReadyFn& ready = {});
 
   const Graph& graph() const;
   PlanReport plan() const;
-  /// Runs forward (and backward when training) `repeats` times and says where the time went.
+  /// Runs forward (and backward when training) `repeats` times and says where the time went, as means of a
+  /// run. Adds into gradients and moves running statistics, as a step does.
   std::vector<NodeTime> profile(int repeats);
   /// Name of the first node whose output holds a NaN or an infinity, or "". Reads what the last forward left:
   /// only outputs that were kept are looked at.
