@@ -1,3 +1,4 @@
+// The version of Kindred, and what it was built with.
 #pragma once
 
 #include <string>
