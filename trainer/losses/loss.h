@@ -1,6 +1,7 @@
-// A loss is a row program over a score matrix: every rank owns its B anchors and scores them against the gathered
-// M = R*B rows of all ranks, or against columns of its own (class centres). The scalar that is differentiated is the
-// SUM over ranks: a loss divides by a global normaliser and never by a rank's own count.
+// A loss is a row program over a score matrix: every rank owns its B anchors and scores them against the
+// gathered M = R*B rows of all ranks, or against columns of its own (class centres). The scalar that is
+// differentiated is the SUM over ranks: a loss divides by a global normaliser and never by a rank's own
+// count.
 #pragma once
 
 #include <functional>
@@ -28,8 +29,8 @@ struct EmbeddingBatch {
   int64_t first_row = 0;
 };
 
-/// Where gradients go; always +=. dL/d(embeddings) of this rank's rows as anchors, and of all rows as references:
-/// the caller adds the reduce-scattered second to the first.
+/// Where gradients go; always +=. dL/d(embeddings) of this rank's rows as anchors, and of all rows as
+/// references: the caller adds the reduce-scattered second to the first.
 struct EmbeddingGradients {
   Tensor anchors;     // [B, D]
   Tensor references;  // [M, D]
@@ -37,18 +38,22 @@ struct EmbeddingGradients {
 
 /// Host numbers, the same on every rank (all-reduced). What a progress line shows.
 struct LossValue {
-  double loss = 0;             // the global loss
-  double active_fraction = 0;  // anchors (or pairs) with a non-zero loss
-  double hardest_positive = 0; // mean over anchors of the lowest same-class score
-  double hardest_negative = 0; // mean over anchors of the highest other-class score
+  double loss = 0;              // the global loss
+  double active_fraction = 0;   // anchors (or pairs) with a non-zero loss
+  double hardest_positive = 0;  // mean over anchors of the lowest same-class score
+  double hardest_negative = 0;  // mean over anchors of the highest other-class score
 };
 
 class Loss {
  public:
   virtual ~Loss() = default;
   /// Declares parameters such as class centres. classes: of the training set; dim: of the embedding.
-  virtual void declare(ParameterSet& parameters, int dim, int64_t classes) { (void)parameters, (void)dim, (void)classes; }
-  /// Value and gradient; parameter gradients are added to the set (this rank's share of the sum).
+  virtual void declare(ParameterSet& parameters, int dim, int64_t classes) {
+    (void)parameters, (void)dim, (void)classes;
+  }
+  /// Value and gradient; parameter gradients are added to the set (this rank's share of the sum). `weight`
+  /// multiplies the gradients and not the value. Where no pair is active the value is 0; where a score is not
+  /// a number, so is the value. Collective; every rank brings the same B.
   virtual LossValue run(Stream& stream, Communicator& communicator, const EmbeddingBatch& batch,
                         const EmbeddingGradients& gradients, double weight) = 0;
 };
@@ -57,17 +62,26 @@ struct LossEntry {
   std::function<void(Options&)> declare;  // its options under its name: "triplet.margin"
   std::function<std::unique_ptr<Loss>(const Options&)> make;
 };
-Registry<LossEntry>& loss_registry();
+/// The losses of this build for a kind of device.
+Registry<LossEntry>& loss_registry(Device::Type device = Device::cpu);
 
-/// All that option train.losses names, "triplet" or "triplet*1.0 arcface*0.5", run as one.
-std::vector<std::pair<std::unique_ptr<Loss>, double>> make_losses(const std::vector<std::string>& words, const Options& options);
+/// The losses and weights that option train.losses names: "triplet", or "triplet*1.0" and "arcface*0.5".
+/// Throws UsageError: an unknown name (with the nearest), a name given twice, a weight that is no number
+/// above 0, none.
+std::vector<std::pair<std::unique_ptr<Loss>, double>> make_losses(const std::vector<std::string>& words,
+                                                                  const Options& options,
+                                                                  Device::Type device = Device::cpu);
 
 }  // namespace kindred
 
-/// At the foot of a loss's file. L has `static void declare(Options&)` and L(const Options&).
-#define KINDRED_LOSS(name, L, help)                                                               \
-  [[maybe_unused]] static const bool kindred_registered_##L = ::kindred::loss_registry().add(     \
-      name,                                                                                       \
-      {&L::declare,                                                                               \
-       [](const ::kindred::Options& options) -> std::unique_ptr<::kindred::Loss> { return std::make_unique<L>(options); }}, \
-      help)
+/// At the foot of a loss's file, a single-source one. L has `static void declare_options(Options&)` and
+/// L(const Options&).
+#define KINDRED_LOSS(name, L, help)                                                         \
+  [[maybe_unused]] static const bool kindred_registered_##L =                               \
+      ::kindred::loss_registry(::kindred::Device::KINDRED_LAUNCH_DEVICE)                    \
+          .add(name,                                                                        \
+               {&L::declare_options,                                                        \
+                [](const ::kindred::Options& options) -> std::unique_ptr<::kindred::Loss> { \
+                  return std::make_unique<L>(options);                                      \
+                }},                                                                         \
+               help)
