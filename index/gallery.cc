@@ -13,6 +13,7 @@
 #include <set>
 #include <shared_mutex>
 #include <unordered_map>
+#include <utility>  // exchange
 
 #include "common/base/hash.h"
 #include "common/base/log.h"
@@ -28,6 +29,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int64_t kFewRemoved = 1024;  // removed rows that are never worth making the index afresh
 constexpr int64_t kRescored =
     8;  // candidates beyond k: an index's own scores may order near ties differently
 
@@ -159,6 +161,29 @@ struct Gallery::Impl {
     return rows;
   }
 
+  /// Makes index and rows afresh without the removed ones. Readers go on with the old ones until the new are
+  /// there. Requires: `writer` is held, `guard` is not.
+  void compact() {
+    const std::vector<int64_t> rows = alive_rows();
+    auto dense = vector_index_registry().get(manifest.info.index_type).make(dim());
+    dense->add(alive_vectors());
+    const auto lock = guard.write();
+    index = std::move(dense);
+    std::vector<GalleryItem> old_items = std::exchange(items, {});
+    const std::vector<int64_t> old_keys = std::exchange(keys, {});
+    removed.clear();
+    row_of.clear();
+    for (const int64_t r : rows)
+      append(std::move(old_items[static_cast<size_t>(r)]), old_keys[static_cast<size_t>(r)]);
+  }
+
+  int64_t removed_count() const { return static_cast<int64_t>(items.size()) - alive(); }
+
+  /// Keeps searching fast where items come and go: at most half of the rows are removed ones.
+  void compact_when_sparse() {
+    if (removed_count() > std::max(kFewRemoved, alive())) compact();
+  }
+
   std::vector<float> alive_vectors() const {
     std::vector<float> out;
     out.reserve(static_cast<size_t>(alive() * dim()));
@@ -242,10 +267,13 @@ void Gallery::add(std::span<const GalleryItem> items, std::span<const float> vec
     }
   const std::vector<int64_t> keys = self.store.replace(old_keys, fresh, fresh_vectors);
 
-  const auto lock = self.guard.write();
-  for (const int64_t row : old_rows) self.drop(row);
-  self.index->add(fresh_vectors);
-  for (size_t i = 0; i < fresh.size(); ++i) self.append(std::move(fresh[i]), keys[i]);
+  {
+    const auto lock = self.guard.write();
+    for (const int64_t row : old_rows) self.drop(row);
+    self.index->add(fresh_vectors);
+    for (size_t i = 0; i < fresh.size(); ++i) self.append(std::move(fresh[i]), keys[i]);
+  }
+  self.compact_when_sparse();
 }
 
 int64_t Gallery::remove(std::span<const std::string> ids) {
@@ -259,8 +287,11 @@ int64_t Gallery::remove(std::span<const std::string> ids) {
   for (const int64_t row : rows) keys.push_back(self.keys[static_cast<size_t>(row)]);
   self.store.replace(keys, {}, {});
 
-  const auto lock = self.guard.write();
-  for (const int64_t row : rows) self.drop(row);
+  {
+    const auto lock = self.guard.write();
+    for (const int64_t row : rows) self.drop(row);
+  }
+  self.compact_when_sparse();
   return static_cast<int64_t>(rows.size());
 }
 
@@ -285,8 +316,8 @@ std::vector<std::vector<GalleryHit>> Gallery::search(std::span<const float> quer
 
   std::vector<float> scores(static_cast<size_t>(n * fetched));
   std::vector<int64_t> rows(scores.size());
-  const bool any_removed = self.alive() < static_cast<int64_t>(self.items.size());
-  self.index->search(queries, fetched, any_removed ? std::span(self.removed) : std::span<const uint64_t>{},
+  self.index->search(queries, fetched,
+                     self.removed_count() > 0 ? std::span(self.removed) : std::span<const uint64_t>{},
                      scores.data(), rows.data());
   std::vector<std::pair<float, int64_t>> nearest;  // (-score, row): sorts nearest first, ties by age
   for (int64_t q = 0; q < n; ++q) {
@@ -332,14 +363,10 @@ void Gallery::save_index() {
   manifest.info.items = self.alive();
   manifest.index_sha256.clear();
   if (self.index->has_file()) {
-    // Removed rows would make the file useless after a restart, where rows are numbered afresh.
-    std::unique_ptr<VectorIndex> compact;
-    if (self.alive() < self.index->size()) {
-      compact = vector_index_registry().get(manifest.info.index_type).make(self.dim());
-      compact->add(self.alive_vectors());
-    }
+    if (self.removed_count() > 0)
+      self.compact();  // after a restart rows are numbered without the removed ones
     const std::string path = index_path(self.folder), temporary = path + ".tmp";
-    (compact ? *compact : *self.index).save(temporary);
+    self.index->save(temporary);
     manifest.index_sha256 = sha256_file(temporary);
     publish(temporary, path);
   }

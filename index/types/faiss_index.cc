@@ -36,12 +36,13 @@ void FaissIndex::search(std::span<const float> queries, int k, std::span<const u
   AliveSelector alive(removed);
   int64_t left = size();
   for (const uint64_t word : removed) left -= std::popcount(word);
+  const double alive_share = size() == 0 ? 1 : static_cast<double>(left) / static_cast<double>(size());
   // FAISS sees one thread per range: its own teams would fight with ours.
   parallel_ranges(static_cast<int64_t>(queries.size()) / dim(), 1, [&](int64_t begin, int64_t end) {
     const float* first = queries.data() + begin * dim();
     float* score = scores + begin * k;
     int64_t* row = rows + begin * k;
-    search_faiss(*index_, end - begin, first, k, removed.empty() ? nullptr : &alive, score, row);
+    search_faiss(*index_, end - begin, first, k, removed.empty() ? nullptr : &alive, alive_share, score, row);
     for (int64_t i = 0; i < (end - begin) * k; ++i)
       score[i] = row[i] < 0 ? -std::numeric_limits<float>::infinity() : 1 - score[i] / 2;
     // A graph walk among many removed rows may come back with too few: look at everything then.

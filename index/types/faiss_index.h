@@ -26,9 +26,11 @@ class FaissIndex : public VectorIndex {
  protected:
   explicit FaissIndex(std::unique_ptr<faiss::Index> index) : index_(std::move(index)) {}
 
-  /// The FAISS call itself: distances and labels [n, k].
+  /// The FAISS call itself: distances and labels [n, k]. `alive` selects rows, null for all; `alive_share` of
+  /// them.
   virtual void search_faiss(const faiss::Index& index, int64_t n, const float* queries, int k,
-                            faiss::IDSelector* alive, float* distances, int64_t* labels) const = 0;
+                            faiss::IDSelector* alive, double alive_share, float* distances,
+                            int64_t* labels) const = 0;
   /// The flat store of the vectors inside `index`; null when it is of another type.
   virtual const faiss::IndexFlat* storage(const faiss::Index& index) const = 0;
 

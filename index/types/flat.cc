@@ -11,7 +11,8 @@ class FlatIndex : public FaissIndex {
 
  private:
   void search_faiss(const faiss::Index& index, int64_t n, const float* queries, int k,
-                    faiss::IDSelector* alive, float* distances, int64_t* labels) const override {
+                    faiss::IDSelector* alive, double /*alive_share*/, float* distances,
+                    int64_t* labels) const override {
     faiss::SearchParameters parameters;
     parameters.sel = alive;
     index.search(n, queries, k, distances, labels, &parameters);

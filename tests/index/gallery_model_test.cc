@@ -2,8 +2,8 @@
 #include <set>
 
 #include "common/base/registry.h"
-#include "gallery_fixture.h"
 #include "index/vector_index.h"
+#include "tests/index/gallery_fixture.h"
 
 namespace kindred {
 namespace {

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <thread>
 
-#include "gallery_fixture.h"
 #include "index/vector_index.h"
+#include "tests/index/gallery_fixture.h"
 
 namespace kindred {
 namespace {
@@ -197,6 +197,26 @@ TEST(Gallery, WorksInAFolderWithOddCharacters) {
   EXPECT_EQ(Gallery::open(folder / "a b?c#d%20e", "").info().items, 4);
 }
 
+TEST(Gallery, ForgetsRemovedRowsWhenTheyAreMany) {
+  const TemporaryFolder folder;
+  Gallery gallery = make_gallery(folder / "g", 10);
+  const std::vector<float> vectors = unit_rows(1500, kDim, 6);
+  std::vector<GalleryItem> items;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 1500; ++i) {
+    ids.push_back("passing" + std::to_string(i));
+    items.push_back(make_item(ids.back()));
+  }
+  for (int round = 0; round < 2; ++round) {
+    gallery.add(items, vectors);
+    EXPECT_EQ(gallery.search(std::span(vectors).last(kDim), 1)[0][0].item.id, "passing1499");
+    EXPECT_EQ(gallery.remove(ids), 1500);
+    EXPECT_EQ(gallery.search(gallery.vectors(), 1)[9][0].item.id, "item9");
+    EXPECT_EQ(gallery.find("item9")->id, "item9");
+  }
+  EXPECT_EQ(Gallery::open(folder / "g", "").info().items, 10);
+}
+
 TEST(Gallery, AnswersWhileOthersAddAndRemove) {
   const TemporaryFolder folder;
   Gallery gallery = make_gallery(folder / "g", 20);
@@ -213,7 +233,9 @@ TEST(Gallery, AnswersWhileOthersAddAndRemove) {
   for (size_t i = 0; i < 60; ++i) {
     const GalleryItem item = make_item("new" + std::to_string(i));
     gallery.add(std::span(&item, 1), std::span(fresh).subspan(i * kDim, kDim));
-    if (i % 3 == 0) EXPECT_EQ(gallery.remove(std::span(&item.id, 1)), 1);
+    if (i % 3 == 0) {
+      EXPECT_EQ(gallery.remove(std::span(&item.id, 1)), 1);
+    }
   }
   stop = true;
   for (std::thread& reader : readers) reader.join();
