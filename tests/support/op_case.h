@@ -5,7 +5,7 @@
 //                       nothing is written that is not the kernel's; input gradients that nobody wants are
 //                       left out
 //   IgnoresThreadCount  the same bits with 1, 2 and 4 threads (rows may opt out: vendor matrix products)
-//   CudaMatchesCpu      skipped where there is no GPU
+//   CudaMatchesCpu      output and gradients; skipped where there is no GPU
 #pragma once
 
 #include <functional>
