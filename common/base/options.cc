@@ -197,7 +197,7 @@ po::parsed_options Options::Impl::tokenize(List words) const {
     }
     return parsed;
   } catch (const po::unknown_option& unknown) {
-    const std::string full = unknown.get_option_name();
+    const std::string full = unknown.get_option_name().substr(0, unknown.get_option_name().find('='));
     const size_t dashes = full.find_first_not_of('-');
     fail_usage("unknown option '", full, "'",
                hint(dashes == std::string::npos ? full : full.substr(dashes), "--"));
@@ -323,6 +323,7 @@ std::string Options::config_text() const {
   }
   std::string out;
   for (const auto& [title, lines] : sections) {
+    if (lines.empty()) continue;
     if (!title.empty()) out += concat(out.empty() ? "" : "\n", "[", title, "]\n");
     out += lines;
   }
