@@ -179,9 +179,9 @@ struct Gallery::Impl {
 
   int64_t removed_count() const { return static_cast<int64_t>(items.size()) - alive(); }
 
-  /// Keeps searching fast where items come and go: at most half of the rows are removed ones.
+  /// Keeps searching fast where items come and go: at most a fifth of the rows are removed ones.
   void compact_when_sparse() {
-    if (removed_count() > std::max(kFewRemoved, alive())) compact();
+    if (removed_count() > std::max(kFewRemoved, alive() / 4)) compact();
   }
 
   std::vector<float> alive_vectors() const {

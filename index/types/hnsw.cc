@@ -21,6 +21,8 @@ constexpr int64_t kScanRows =
 std::unique_ptr<faiss::Index> make_graph(int dim) {
   auto graph = std::make_unique<faiss::IndexHNSWFlat>(dim, kNeighbours, faiss::METRIC_L2);
   graph->hnsw.efConstruction = kBuildWidth;
+  // FAISS 1.7.3 sizes its queue of candidates by this member, whatever the parameters of a search say.
+  graph->hnsw.efSearch = kSearchWidth * kMostWidening;
   return graph;
 }
 

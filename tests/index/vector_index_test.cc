@@ -87,10 +87,11 @@ TEST_P(EveryIndex, NeverReturnsARemovedRow) {
   const auto queries = clustered_rows(100, kDim, 3);
   std::vector<uint64_t> removed((kRows + 63) / 64);
   for (int64_t row = 0; row < kRows; ++row)
-    if (row % 2 != 0) removed[static_cast<size_t>(row / 64)] |= uint64_t{1} << (row % 64);
+    if (row % 5 == 0) removed[static_cast<size_t>(row / 64)] |= uint64_t{1} << (row % 64);
   const Answer found = ask(*make_filled(), queries, kTop, removed);
-  for (const int64_t row : found.rows) ASSERT_EQ(row % 2, 0);
-  EXPECT_GE(recall(found, scan(queries, removed), kTop), 0.97);
+  for (const int64_t row : found.rows) ASSERT_NE(row % 5, 0);
+  // Whole clusters are gone, and a fifth of the queries lie in one of them: the hard case for a graph.
+  EXPECT_GE(recall(found, scan(queries, removed), kTop), 0.95);
 }
 
 TEST_P(EveryIndex, MarksMissingResults) {
