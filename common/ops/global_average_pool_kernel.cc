@@ -1,0 +1,55 @@
+#include "common/engine/launch.h"
+#include "common/ops/elementwise.h"
+#include "common/ops/global_average_pool.h"
+
+namespace kindred {
+namespace {
+
+constexpr int64_t kTile = 64;  // channels that one row of the launch sums, all pixels of an image
+
+class GlobalAveragePoolKernel final : public Kernel {
+ public:
+  GlobalAveragePoolKernel(const GlobalAveragePool&, const KernelSpec& spec)
+      : images_(spec.inputs[0][0]),
+        pixels_(spec.inputs[0][1] * spec.inputs[0][2]),
+        channels_(spec.inputs[0][3]) {}
+
+  void forward(Stream& stream, const Io& io) override {
+    const int64_t pixels = pixels_, channels = channels_, tiles = (channels + kTile - 1) / kTile;
+    const float* const x = io.inputs[0].f32();
+    float* const y = io.output.f32();
+    launch_rows(
+        stream, images_ * tiles,
+        [=] KINDRED_DEV(const Row& row, int64_t job) {
+          const int64_t image = job / tiles, first = job % tiles * kTile;
+          const int64_t width = channels - first < kTile ? channels - first : kTile;
+          const float* const from = x + image * pixels * channels + first;
+          float* const to = y + image * channels + first;
+          row.each(width, [=](int64_t c) { to[c] = 0; });
+          for (int64_t p = 0; p < pixels; ++p)
+            row.each(width, [=](int64_t c) { to[c] += from[p * channels + c]; });
+          const float share = 1.0f / static_cast<float>(pixels);
+          row.each(width, [=](int64_t c) { to[c] *= share; });
+        },
+        pixels * kTile);
+  }
+
+  void backward(Stream& stream, const Io&, const Grads& grads) override {
+    if (!grads.inputs[0]) return;
+    const int64_t pixels = pixels_, channels = channels_;
+    const float* const dy = grads.output.f32();
+    const float share = 1.0f / static_cast<float>(pixels);
+    const auto value = [=] KINDRED_DEV(int64_t r, int64_t c) {
+      return share * dy[r / pixels * channels + c];
+    };
+    write_matrix(stream, images_ * pixels, channels, grads.inputs[0].f32(), grads.accumulate[0] != 0, value);
+  }
+
+ private:
+  const int64_t images_, pixels_, channels_;
+};
+
+KINDRED_SINGLE_SOURCE_KERNEL("global_average_pool", GlobalAveragePool, GlobalAveragePoolKernel);
+
+}  // namespace
+}  // namespace kindred
