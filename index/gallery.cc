@@ -302,6 +302,14 @@ std::optional<GalleryItem> Gallery::find(std::string_view id) const {
   return impl_->items[static_cast<size_t>(found->second)];
 }
 
+std::optional<std::vector<float>> Gallery::find_vector(std::string_view id) const {
+  const auto lock = impl_->guard.read();
+  const auto found = impl_->row_of.find(std::string(id));
+  if (found == impl_->row_of.end()) return std::nullopt;
+  const float* row = impl_->row(found->second);
+  return std::vector<float>(row, row + impl_->dim());
+}
+
 std::vector<std::vector<GalleryHit>> Gallery::search(std::span<const float> queries, int k) const {
   const Impl& self = *impl_;
   const auto lock = self.guard.read();

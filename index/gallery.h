@@ -69,6 +69,8 @@ class Gallery {
   /// How many were there. All or nothing, durable on return.
   int64_t remove(std::span<const std::string> ids);
   std::optional<GalleryItem> find(std::string_view id) const;
+  /// The unit vector stored under an id.
+  std::optional<std::vector<float>> find_vector(std::string_view id) const;
 
   /// The k nearest of each query (unit rows [n, dim]), nearest first; ties by age in the gallery; fewer when
   /// the gallery is smaller. Scores are exact cosines whatever the index type. Safe from several threads,
