@@ -1,0 +1,135 @@
+// R ranks with B rows each compute what one rank with R*B rows computes, and the gradient is the value's: for
+// every registered loss.
+#include <gtest/gtest.h>
+
+#include "tests/trainer/losses/loss_runner.h"
+
+namespace kindred::test {
+namespace {
+
+void expect_near(const std::vector<float>& one, const std::vector<float>& other, double tolerance) {
+  ASSERT_EQ(one.size(), other.size());
+  double largest = 1;
+  for (const float value : one) largest = std::max(largest, std::abs(static_cast<double>(value)));
+  for (size_t i = 0; i < one.size(); ++i)
+    ASSERT_NEAR(one[i], other[i], tolerance * largest) << "element " << i;
+}
+
+void expect_ranks_equal_one(int ranks) {
+  const Samples samples = random_samples(11, 6, 4, 24);
+  for (const LossCase& loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    const LossOutcome one = loss.run(samples), many = loss.run(samples, ranks);
+    EXPECT_GT(one.value.loss, 0);
+    EXPECT_NEAR(one.value.loss, many.value.loss, 1e-5 * one.value.loss);
+    EXPECT_NEAR(one.value.active_fraction, many.value.active_fraction, 1e-12);
+    EXPECT_NEAR(one.value.hardest_positive, many.value.hardest_positive, 1e-6);
+    EXPECT_NEAR(one.value.hardest_negative, many.value.hardest_negative, 1e-6);
+    expect_near(one.embedding_gradients, many.embedding_gradients, 1e-5);
+    expect_near(one.parameter_gradients, many.parameter_gradients, 1e-5);
+  }
+}
+
+TEST(EveryLoss, TwoRanksEqualOne) { expect_ranks_equal_one(2); }
+TEST(EveryLoss, FourRanksEqualOne) { expect_ranks_equal_one(4); }
+
+// Steps along random directions. A step over the kink of a hinge shows in the active fraction and says
+// nothing.
+void expect_gradient_is_slope(const LossCase& loss, const Samples& samples) {
+  constexpr double kStep = 1e-3;
+  const LossOutcome here = loss.run(samples);
+  int smooth = 0;
+  for (uint64_t direction = 0; direction < 8; ++direction) {
+    Random random(3, {direction, 0, 0});
+    Samples ahead = samples, behind = samples;
+    double slope = 0, largest = 0;
+    const size_t row = static_cast<size_t>(random.below(samples.count())),
+                 width = static_cast<size_t>(samples.dim);
+    for (size_t i = row * width; i < (row + 1) * width; ++i) {
+      const double step = kStep * random.normal();
+      ahead.embeddings[i] += static_cast<float>(step), behind.embeddings[i] -= static_cast<float>(step);
+      slope += static_cast<double>(here.embedding_gradients[i]) * step;
+      largest += std::abs(static_cast<double>(here.embedding_gradients[i]) * step);
+    }
+    const LossValue after = loss.run(ahead).value, before = loss.run(behind).value;
+    if (after.active_fraction != before.active_fraction) continue;
+    ++smooth;
+    EXPECT_NEAR((after.loss - before.loss) / 2, slope, 0.01 * largest + 2e-7 * here.value.loss)
+        << "row " << row;
+  }
+  EXPECT_GE(smooth, 5);
+  for (uint64_t direction = 0; direction < 3 && !here.parameters.empty(); ++direction) {
+    Random random(4, {direction, 0, 0});
+    std::vector<float> ahead = here.parameters, behind = here.parameters;
+    double slope = 0, largest = 0;
+    for (size_t i = 0; i < ahead.size(); ++i) {
+      const double step = kStep * random.normal();
+      ahead[i] += static_cast<float>(step), behind[i] -= static_cast<float>(step);
+      slope += static_cast<double>(here.parameter_gradients[i]) * step;
+      largest += std::abs(static_cast<double>(here.parameter_gradients[i]) * step);
+    }
+    const double measured =
+        (loss.run(samples, 1, 1, ahead).value.loss - loss.run(samples, 1, 1, behind).value.loss) / 2;
+    EXPECT_NEAR(measured, slope, 0.01 * largest + 2e-7 * here.value.loss);
+  }
+}
+
+TEST(EveryLoss, GradientIsTheSlopeOfTheValue) {
+  const Samples samples = random_samples(12, 4, 3, 16);
+  for (const LossCase& loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    expect_gradient_is_slope(loss, samples);
+  }
+}
+
+TEST(EveryLoss, WeightScalesGradientsAndNotTheValue) {
+  const Samples samples = random_samples(13, 4, 3, 16);
+  for (const LossCase& loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    LossOutcome once = loss.run(samples);
+    const LossOutcome thrice = loss.run(samples, 1, 3);
+    EXPECT_EQ(once.value.loss, thrice.value.loss);
+    for (float& value : once.embedding_gradients) value *= 3;
+    for (float& value : once.parameter_gradients) value *= 3;
+    expect_near(once.embedding_gradients, thrice.embedding_gradients, 1e-6);
+    expect_near(once.parameter_gradients, thrice.parameter_gradients, 1e-6);
+  }
+}
+
+TEST(EveryLoss, ReportsAnEmbeddingThatIsNotANumber) {
+  for (const LossCase& loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    Samples samples = random_samples(14, 4, 3, 16);
+    samples.embeddings[20] = std::nanf("");
+    EXPECT_TRUE(std::isnan(loss.run(samples, 2).value.loss));
+  }
+}
+
+void expect_finite(const LossOutcome& outcome) {
+  EXPECT_TRUE(std::isfinite(outcome.value.loss));
+  EXPECT_TRUE(std::isfinite(outcome.value.hardest_positive));
+  EXPECT_TRUE(std::isfinite(outcome.value.hardest_negative));
+  EXPECT_GE(outcome.value.active_fraction, 0);
+  EXPECT_LE(outcome.value.active_fraction, 1);
+  for (const float value : outcome.embedding_gradients) ASSERT_TRUE(std::isfinite(value));
+  for (const float value : outcome.parameter_gradients) ASSERT_TRUE(std::isfinite(value));
+}
+
+TEST(EveryLoss, StaysFiniteOnDegenerateBatches) {
+  for (const LossCase& loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    const Samples normal = random_samples(15, 4, 2, 16);
+    Samples one_class = normal, singletons = normal, collapsed = normal, one_sample = normal;
+    std::ranges::fill(one_class.labels, 0);
+    for (size_t i = 0; i < singletons.labels.size(); ++i) singletons.labels[i] = static_cast<int64_t>(i);
+    singletons.classes = singletons.count();
+    for (size_t i = 16; i < collapsed.embeddings.size(); ++i)
+      collapsed.embeddings[i] = collapsed.embeddings[i - 16];
+    std::ranges::fill(one_sample.ids, 1);
+    for (const Samples& samples : {one_class, singletons, collapsed, one_sample})
+      expect_finite(loss.run(samples, 2));
+  }
+}
+
+}  // namespace
+}  // namespace kindred::test
