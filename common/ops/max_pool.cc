@@ -13,6 +13,8 @@ Shape MaxPool::output_shape(std::span<const Shape> inputs) const {
   if (std::max(window.top, window.bottom) >= window.kernel_h ||
       std::max(window.left, window.right) >= window.kernel_w)
     fail_shapes(type(), concat("padding below the kernel, not ", window.text()), inputs);
+  if (window.taps() > kMostTaps)
+    fail_shapes(type(), concat("a window of at most ", kMostTaps, " taps"), inputs);
   return out;
 }
 

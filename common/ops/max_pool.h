@@ -11,14 +11,16 @@ namespace kindred {
 enum class PoolPadding : uint8_t { lowest, zero };
 
 /// images [N,H,W,C] -> [N,oh,ow,C]. Of equal values the first in row-major order wins and gets the gradient.
-/// Requires: padding below the kernel, so that no window lies outside the image. Backward reads images.
+/// Requires: padding below the kernel, so that no window lies outside the image, and
+/// at most kMostTaps taps. Backward reads neither.
 struct MaxPool final : Op {
+  static constexpr int kMostTaps = 255;
+
   Window window;
   PoolPadding padding = PoolPadding::lowest;
 
   std::string_view type() const override { return "max_pool"; }
   Shape output_shape(std::span<const Shape> inputs) const override;
-  Saved saved() const override { return {.inputs = 1}; }
   std::string attributes() const override {
     return window.text() + (padding == PoolPadding::zero ? " pad=0" : "");
   }
