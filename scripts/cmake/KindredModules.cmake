@@ -138,3 +138,22 @@ function(kindred_test name)
   file(CONFIGURE OUTPUT ${labels} @ONLY CONTENT "set_tests_properties(\${@name@_list} PROPERTIES LABELS \"@ARG_LABELS@\")\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
 endfunction()
+
+# The fuzz target fuzz/NAME_fuzz.cc over the inputs in fuzz/corpus/NAME. Always a test that replays and mutates the
+# corpus; with KINDRED_FUZZ (clang) also the program NAME_fuzz, which libFuzzer drives.
+function(kindred_fuzz name)
+  cmake_parse_arguments(ARG "" "" "MODULES" ${ARGN})
+  set(target ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name}_fuzz.cc)
+  set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name})
+  if(NOT EXISTS ${target})
+    message(WARNING "fuzz target ${name} is not there yet")
+    return()
+  endif()
+  kindred_test(${name}_fuzz_replay SOURCES ${target} fuzz/replay_test.cc MODULES ${ARG_MODULES} LABELS fast fuzz
+               DEFINITIONS KINDRED_CORPUS="${corpus}")
+  if(KINDRED_FUZZ)
+    add_executable(${name}_fuzz ${target})
+    kindred_link(${name}_fuzz ${ARG_MODULES})
+    target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
