@@ -71,7 +71,8 @@ Evaluation evaluation_from_json(const Json& json, const std::string& what) {
   out.leave_one_out = json_get<bool>(json, "leave_one_out", what);
 
   const Json retrieval = json_get<Json>(json, "retrieval", what);
-  for (const auto& [k, value] : json_get<Json>(retrieval, "recall_at_k", what).items()) {
+  const Json recall = json_get<Json>(retrieval, "recall_at_k", what);
+  for (const auto& [k, value] : recall.items()) {
     if (!value.is_number()) fail(what, ": recall at ", k, " is no number");
     out.retrieval.recall_at_k[static_cast<int>(parse_int(k, concat(what, ": recall_at_k")))] =
         value.get<double>();
