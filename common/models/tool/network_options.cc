@@ -1,0 +1,69 @@
+// What several commands of kindred-model ask for.
+#include <cmath>
+
+#include "common/models/tool/tool.h"
+
+namespace kindred {
+
+int64_t whole_option(const Options& options, std::string_view name, int64_t low, int64_t high) {
+  const int64_t value = options.get<int64_t>(name);
+  if (value < low || value > high) {
+    fail_usage(options.source(name), ": '", name, "' is ", value, "; expected ", low, " to ", high);
+  }
+  return value;
+}
+
+void add_network_options(Options& options) {
+  options.add<int64_t>("classes", 0, "a classifier of so many classes (1000 when no embedding is asked for)");
+  options.add<int64_t>("embedding", 0, "a retrieval network with embeddings of this length");
+  options.add<bool>("tail", false, "embed the classifier's input features instead of the pooled last map");
+  options.add<bool>("bnneck", false, "batch norm between the last linear layer and the L2 norm");
+  options.add<int64_t>("image-size", 0, "height and width of the input; 0: that of the public weights");
+  options.add<std::string>("stem-pool", "inf",
+                           "padding of HGNetV2's stem pool: inf (PaddleClas) or zero (timm)");
+}
+
+BackboneOptions::StemPool stem_pool_option(const Options& options) {
+  const std::string& pool = options.get<std::string>("stem-pool");
+  if (pool == "inf") return BackboneOptions::StemPool::inf;
+  if (pool == "zero") return BackboneOptions::StemPool::zero;
+  fail_usage(options.source("stem-pool"), ": unknown stem pool '", pool, "'; expected inf or zero");
+}
+
+ModelConfig network_config(const Options& options, std::string_view arch) {
+  ModelConfig config;
+  try {
+    config.arch = canonical_arch(arch);
+  } catch (const Error& error) {
+    fail_usage(error.what());
+  }
+  config.classes = static_cast<int>(whole_option(options, "classes", 0, 1 << 24));
+  config.embedding = static_cast<int>(whole_option(options, "embedding", 0, 1 << 16));
+  if (config.classes > 0 && config.embedding > 0) fail_usage("give --classes or --embedding, not both");
+  if (config.classes == 0 && config.embedding == 0) config.classes = 1000;
+  config.neck_tail = options.get<bool>("tail");
+  config.bnneck = options.get<bool>("bnneck");
+  for (const char* name : {"tail", "bnneck"}) {
+    if (options.get<bool>(name) && config.embedding == 0) fail_usage("--", name, " needs --embedding");
+  }
+  config.backbone.stem_pool = stem_pool_option(options);
+  config.image = find_backbone(config.arch).image;
+  if (const int64_t size = whole_option(options, "image-size", 0, 4096); size > 0) {
+    const double growth = static_cast<double>(size) / config.image.height;
+    config.image.resize_short = static_cast<int>(std::lround(config.image.resize_short * growth));
+    config.image.height = config.image.width = static_cast<int>(size);
+  }
+  if (config.embedding > 0) {  // the retrieval recipes show the whole picture
+    config.image.resize = ResizeMode::stretch;
+    config.image.resize_short = 0;
+  }
+  return config;
+}
+
+std::string grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  return text;
+}
+
+}  // namespace kindred
