@@ -67,12 +67,12 @@ inline int64_t launch_grain(int64_t work) {
   return std::max<int64_t>(1, kLaunchWork / std::max<int64_t>(1, work));
 }
 
-/// Sums of rows [begin, end) of `width` columns into partial [K][cols], four rows at a time.
+constexpr int64_t kColumnTile = 128;
+
+/// sums[k] [width] += f over rows [begin, end) of columns first .. first + width, four rows at a time.
 template <int K, class F>
-void sum_column_block(int64_t begin, int64_t end, int64_t first, int64_t width, int64_t cols, const F& f,
-                      float* partial) {
-  constexpr int64_t kTile = 128;
-  float sums[K][kTile] = {};
+void add_rows(int64_t begin, int64_t end, int64_t first, int64_t width, const F& f,
+              float (&sums)[K][kColumnTile]) {
   int64_t r = begin;
   for (; r + 4 <= end; r += 4) {
 #pragma omp simd
@@ -88,7 +88,24 @@ void sum_column_block(int64_t begin, int64_t end, int64_t first, int64_t width, 
       for (int k = 0; k < K; ++k) sums[k][c] += s.value[k];
     }
   }
-  for (int k = 0; k < K; ++k) std::copy(sums[k], sums[k] + width, partial + k * cols + first);
+}
+
+/// One block of rows into partial [K][cols]: 64 rows at a time in fp32, those in double.
+template <int K, class F>
+void sum_column_block(int64_t begin, int64_t end, int64_t first, int64_t width, int64_t cols, const F& f,
+                      float* partial) {
+  constexpr int64_t kChunk = 64;
+  double totals[K][kColumnTile] = {};
+  for (int64_t r = begin; r < end; r += kChunk) {
+    float sums[K][kColumnTile] = {};
+    add_rows<K>(r, std::min(end, r + kChunk), first, width, f, sums);
+    for (int k = 0; k < K; ++k) {
+      for (int64_t c = 0; c < width; ++c) totals[k][c] += static_cast<double>(sums[k][c]);
+    }
+  }
+  for (int k = 0; k < K; ++k) {
+    for (int64_t c = 0; c < width; ++c) partial[k * cols + first + c] = static_cast<float>(totals[k][c]);
+  }
 }
 
 }  // namespace detail
@@ -119,7 +136,7 @@ template <int K, class F>
 void launch_columns(Stream&, int64_t rows, int64_t cols, F f, SumOutputs<K> outputs, Write write,
                     const Tensor& scratch) {
   KINDRED_ASSERT(scratch.bytes() >= columns_scratch_bytes<K>(rows, cols));
-  constexpr int64_t kTile = 128;
+  constexpr int64_t kTile = detail::kColumnTile;
   float* const partials = static_cast<float*>(scratch.raw());
   const int64_t block = detail::column_block_rows(rows, cols), blocks = detail::column_blocks(rows, cols);
   parallel_for(blocks, [&, partials](int64_t b) {
