@@ -38,8 +38,9 @@ Shape::Shape(std::span<const int64_t> dims) : rank_(static_cast<int>(dims.size()
   int64_t product = 1;
   for (const int64_t dim : dims) {
     if (dim < 0) fail("shape ", text(), " has a negative dimension");
-    if (dim > 0 && product > kMaxElements / dim) fail("shape ", text(), " has too many elements");
-    product = std::max<int64_t>(1, product * dim);
+    const int64_t factor = std::max<int64_t>(1, dim);  // a later zero does not make an overflow harmless
+    if (product > kMaxElements / factor) fail("shape ", text(), " has too many elements");
+    product *= factor;
   }
 }
 
