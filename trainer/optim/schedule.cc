@@ -7,6 +7,30 @@
 #include "common/base/option_rules.h"
 
 namespace kindred {
+namespace {
+
+/// The epochs of option train.lr_steps. Throws UsageError unless they are numbers above 0, each above the
+/// last.
+std::vector<double> rising_epochs(const Options& options) {
+  const std::string& text = options.get<std::string>("train.lr_steps");
+  std::vector<double> epochs;
+  bool rising = true;
+  try {
+    for (const std::string& word : split_words(text)) {
+      epochs.push_back(parse_double(word, "an epoch"));
+      rising = rising && epochs.back() > (epochs.size() > 1 ? epochs[epochs.size() - 2] : 0);
+    }
+  } catch (const Error&) {
+    rising = false;
+  }
+  if (!rising) {
+    fail_usage(options.source("train.lr_steps"),
+               ": train.lr_steps must be rising epochs, such as '30 60 90'; found '", text, "'");
+  }
+  return epochs;
+}
+
+}  // namespace
 
 void Schedule::declare(Options& options) {
   options.add("train.lr", 1e-3, "learning rate after the warm-up");
@@ -41,14 +65,17 @@ Schedule::Schedule(const Options& options, int64_t steps_per_epoch, int64_t tota
     return std::llround(epochs * static_cast<double>(steps_per_epoch));
   };
   warmup_steps_ = std::min<int64_t>(steps(warmup_epochs), total_steps);
-  for (const std::string& word : split_words(options.get<std::string>("train.lr_steps"))) {
-    milestones_.push_back(
-        steps(parse_double(word, concat(options.source("train.lr_steps"), ": train.lr_steps"))));
-  }
-  if (!std::ranges::is_sorted(milestones_)) {
-    fail_usage(options.source("train.lr_steps"), ": train.lr_steps must rise; found '",
-               options.get<std::string>("train.lr_steps"), "'");
-  }
+  for (const double epoch : rising_epochs(options)) milestones_.push_back(steps(epoch));
+
+  const auto refuse_if = [&](bool refused, std::string_view name, std::string_view reason) {
+    if (refused) {
+      fail_usage(options.source(name), ": ", name, ' ', reason, " train.schedule ",
+                 options.get<std::string>("train.schedule"));
+    }
+  };
+  refuse_if(kind_ != Kind::cosine && minimum_ != 0, "train.lr_min", "means nothing with");
+  refuse_if(kind_ != Kind::step && !milestones_.empty(), "train.lr_steps", "means nothing with");
+  refuse_if(kind_ == Kind::step && milestones_.empty(), "train.lr_steps", "must be given with");
 }
 
 double Schedule::learning_rate(int64_t step) const {
