@@ -37,7 +37,7 @@ std::vector<Stage> stages_of(const Graph& graph) {
     if (stages.empty() || (!joins && stages.back().name != name))
       stages.push_back({.name = name, .output = {}});
     Stage& stage = stages.back();
-    stage.output = node.shape;
+    if (name != node.op->type()) stage.output = node.shape;  // the pool before a head is not the stage's
     for (const Param param : node.parameters) {
       const ParamInfo& info = graph.parameters().info(param);
       if (info.trainable) stage.parameters += info.shape.elements();

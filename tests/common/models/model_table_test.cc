@@ -1,0 +1,160 @@
+// Parameter and multiply-accumulate counts of every architecture: those of timm's networks (counted on the
+// real objects) and, for the sizes that timm does not have, of PaddleClas's tables, + 1280 for timm's bias in
+// conv_head.
+#include <gtest/gtest.h>
+
+#include "common/models/model.h"
+
+namespace kindred {
+namespace {
+
+struct Counts {
+  const char* arch;
+  int64_t parameters, buffers, macs;
+};
+
+constexpr int64_t kHeadBias = 1280;
+
+constexpr Counts kCounts[] = {
+    {"pplcnet_x0_25", 1521184 + kHeadBias, 2752, 16773440},
+    {"pplcnet_x0_35", 1643090 + kHeadBias, 3840, 27357832},
+    {"pplcnet_x0_5", 1879576 + kHeadBias, 5472, 44731008},
+    {"pplcnet_x0_75", 2357008 + kHeadBias, 8224, 94786496},
+    {"pplcnet_x1_0", 2952520 + kHeadBias, 10944, 155700480},
+    {"pplcnet_x1_5", 4499832 + kHeadBias, 16416, 334188416},
+    {"pplcnet_x2_0", 6521512 + kHeadBias, 21888, 580194816},
+    {"pplcnet_x2_5", 9017560 + kHeadBias, 27360, 893719680},
+    {"pphgnet_tiny", 14735864, 15040, 4530447104},
+    {"pphgnet_small", 24360872, 20992, 8508610304},
+    {"pphgnet_base", 71578184, 46400, 25109564352},
+    {"pphgnetv2_b0", 5996550, 12272, 321326464},
+    {"pphgnetv2_b1", 6343158, 14088, 489387840},
+    {"pphgnetv2_b2", 11221356, 26696, 1137703680},
+    {"pphgnetv2_b3", 16292216, 34600, 1770919680},
+    {"pphgnetv2_b4", 19796680, 45696, 2734148352},
+    {"pphgnetv2_b5", 39569064, 93920, 6538404864},
+    {"pphgnetv2_b6", 75256776, 166416, 16840566272},
+    {"swin_tiny_224", 28288354, 0, 4490566656},
+    {"swin_small_224", 49606258, 0, 8740875264},
+    {"swin_base_224", 87768224, 0, 15430946816},
+    {"swin_base_384", 87903584, 0, 47083134976},
+    {"swin_large_224", 196532476, 0, 34475759616},
+    {"swin_large_384", 196735516, 0, 103919087616},
+};
+
+class ModelTable : public testing::TestWithParam<Counts> {};
+
+std::string test_name(const testing::TestParamInfo<Counts>& info) { return info.param.arch; }
+
+ModelConfig classifier(const std::string& arch) {
+  ModelConfig config;
+  config.arch = arch;
+  config.classes = 1000;
+  config.image = find_backbone(arch).image;
+  return config;
+}
+
+TEST_P(ModelTable, CountsAreThoseOfTheReferences) {
+  ParameterSet parameters;
+  const Graph graph = build_model(parameters, classifier(GetParam().arch), 1);
+  int64_t buffers = 0;
+  for (int i = 0; i < parameters.count(); ++i) {
+    if (!parameters.info({i}).trainable) buffers += parameters.info({i}).file_shape.elements();
+  }
+  EXPECT_EQ(parameters.trainable_elements(), GetParam().parameters);
+  EXPECT_EQ(buffers, GetParam().buffers);
+  EXPECT_EQ(graph.macs(), GetParam().macs);
+}
+
+TEST_P(ModelTable, OnlyWeightsOfConvolutionsAndLinearLayersDecay) {
+  ParameterSet parameters;
+  build_model(parameters, classifier(GetParam().arch), 1);
+  for (int i = 0; i < parameters.count(); ++i) {
+    const ParamInfo& info = parameters.info({i});
+    const bool table = info.name.ends_with("relative_position_bias_table");
+    EXPECT_EQ(info.decay, info.file_shape.rank() >= 2 && !table) << info.name;
+    const bool lab = info.name.ends_with(".scale") || info.name.ends_with("lab.bias") ||
+                     info.name == "head.last_conv.2.bias";
+    EXPECT_EQ(info.lr_scale, lab ? 0.01 : 1) << info.name;
+  }
+}
+
+TEST_P(ModelTable, ARetrievalNetworkOfAnySizeGivesUnitRows) {
+  for (const auto& [height, width] : {std::pair{32, 32}, {96, 64}, {193, 224}}) {
+    for (const bool tail : {false, true}) {
+      ModelConfig config = classifier(GetParam().arch);
+      config.classes = 0, config.embedding = 24, config.neck_tail = tail, config.bnneck = true;
+      config.image.height = height, config.image.width = width;
+      ParameterSet parameters;
+      const Graph graph = build_model(parameters, config, 3);
+      ASSERT_EQ(graph.outputs().size(), 1u);
+      EXPECT_EQ(graph.outputs()[0].first, "embedding");
+      EXPECT_EQ(graph.shape(graph.outputs()[0].second), (Shape{3, 24}));
+      EXPECT_EQ(graph.nodes().back().op->type(), "l2_normalize");
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ModelTable, testing::ValuesIn(kCounts), test_name);
+
+TEST(ModelRegistry, HasEveryRowOfTheTableAndNoMore) {
+  EXPECT_EQ(backbone_names().size(), std::size(kCounts));
+  for (const Counts& counts : kCounts) EXPECT_EQ(canonical_arch(counts.arch), counts.arch);
+}
+
+TEST(ModelRegistry, AnswersToPaddleClasAndTimmNamesInAnyCase) {
+  EXPECT_EQ(canonical_arch("PPLCNet_x1_0"), "pplcnet_x1_0");
+  EXPECT_EQ(canonical_arch("lcnet_100"), "pplcnet_x1_0");
+  EXPECT_EQ(canonical_arch("PPHGNet_small"), "pphgnet_small");
+  EXPECT_EQ(canonical_arch("hgnet_small"), "pphgnet_small");
+  EXPECT_EQ(canonical_arch("PPHGNetV2_B4"), "pphgnetv2_b4");
+  EXPECT_EQ(canonical_arch("HGNETV2_B4"), "pphgnetv2_b4");
+  EXPECT_EQ(canonical_arch("hgnetv2_b4.ssld_stage2_ft_in1k"), "pphgnetv2_b4");
+  EXPECT_EQ(canonical_arch("SwinTransformer_base_patch4_window12_384"), "swin_base_384");
+  EXPECT_EQ(canonical_arch("swin_tiny_patch4_window7_224"), "swin_tiny_224");
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(ModelRegistry, UnknownNamesGetTheNearestOne) {
+  const std::string text = message_of([] { canonical_arch("pphgnetv2_b9"); });
+  EXPECT_NE(text.find("unknown architecture 'pphgnetv2_b9'; did you mean 'pphgnetv2_b"), std::string::npos)
+      << text;
+}
+
+TEST(ModelConfig, SurvivesJson) {
+  ModelConfig config = classifier("swin_base_384");
+  config.classes = 0, config.embedding = 96, config.neck_tail = true, config.bnneck = true;
+  config.backbone = {.stem_pool = BackboneOptions::StemPool::zero, .drop_path = 0.2, .dropout = 0.1};
+  const ModelConfig again = ModelConfig::from_json(config.to_json(), "test");
+  EXPECT_EQ(again.to_json(), config.to_json());
+  EXPECT_EQ(again.image, config.image);
+}
+
+TEST(ModelConfig, RefusesWhatNoNetworkCanBe) {
+  const Json good = classifier("pplcnet_x1_0").to_json();
+  const std::pair<const char*, Json> faults[] = {
+      {"arch", "pplcnet"},     {"arch", 7},          {"classes", -1},    {"classes", 0},    {"embedding", 64},
+      {"embedding", 1 << 20},  {"stem_pool", "max"}, {"drop_path", 1.5}, {"dropout", -0.1}, {"bnneck", "yes"},
+      {"image", Json::array()}};
+  for (const auto& [key, value] : faults) {
+    Json bad = good;
+    bad[key] = value;
+    EXPECT_THROW(ModelConfig::from_json(bad, "test"), Error) << key << " = " << value;
+    bad.erase(key);
+    EXPECT_THROW(ModelConfig::from_json(bad, "test"), Error) << key << " missing";
+  }
+  Json large = good;
+  large["image"]["height"] = 100000;
+  EXPECT_THROW(ModelConfig::from_json(large, "test"), Error);
+}
+
+}  // namespace
+}  // namespace kindred
