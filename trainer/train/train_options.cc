@@ -34,7 +34,9 @@ void declare_train_options(Options& options) {
   options.add<int64_t>("model.image_size", 224, "height and width of the network's input");
   options.add<double>("model.drop_path", 0, "largest rate of dropped residual paths (Swin)");
   options.add<double>("model.dropout", 0, "rate of dropout before the last linear layer");
-  options.add<Text>("model.weights", "", "start from this .safetensors model instead of fresh weights");
+  options.add<Text>(
+      "model.weights", "",
+      "start from the backbone of this .safetensors file (ours or timm's) instead of fresh weights");
 
   options.group("Training");
   options.add<Text>("train.run", "runs/last", "folder for config, metrics, checkpoints and the model");

@@ -124,7 +124,10 @@ void Trainer::Impl::build_network(const Options& options) {
   const int64_t macs = graph.macs() / local_batch;
   parameters.freeze(stream);
   parameters.initialize(config.seed);
-  if (!config.weights.empty()) load_weights(config.weights, parameters);
+  if (!config.weights.empty()) {
+    const std::vector<std::string> fresh = load_backbone_weights(config.weights, config.model, parameters);
+    log_info("starting from ", config.weights, fresh.empty() ? "" : "; fresh values for ", join(fresh));
+  }
 
   CompileOptions compile;
   compile.training = true;
