@@ -69,7 +69,7 @@ struct Evaluation {
   VerificationMetrics verification;
 };
 
-inline constexpr int kRecallAt[] = {1, 5, 10};
+inline constexpr int kRecallAt[] = {1, 2, 3, 5, 10, 20, 50};
 inline constexpr double kTargetFprs[] = {1e-1, 1e-2, 1e-3};
 
 /// `gallery` null: every query against all others. Throws Error when there is nothing to compare.

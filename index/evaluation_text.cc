@@ -1,6 +1,7 @@
 // An evaluation as JSON, back, and as a table.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "index/evaluate.h"
 
@@ -118,7 +119,7 @@ std::string text(std::span<const Evaluation> evaluations) {
   row("queries x gallery", [](const Evaluation& one) {
     return one.leave_one_out ? concat(one.queries, ", one out") : concat(one.queries, " x ", one.gallery);
   });
-  for (const int k : kRecallAt)
+  for (const int k : {1, 5, 10})
     row(concat("Recall@", k), [k](const Evaluation& one) {
       const auto found = one.retrieval.recall_at_k.find(k);
       return found == one.retrieval.recall_at_k.end() ? "-" : percent(found->second);
