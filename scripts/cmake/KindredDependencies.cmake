@@ -51,6 +51,10 @@ if(NOT KINDRED_CUDA STREQUAL OFF)
       set(CMAKE_CUDA_ARCHITECTURES 90)
     endif()
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know yet that nvcc speaks C++20
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+    endif()
   elseif(KINDRED_CUDA STREQUAL ON)
     message(FATAL_ERROR "KINDRED_CUDA=ON needs nvcc, cuDNN and NCCL; found nvcc '${CMAKE_CUDA_COMPILER}', "
                         "cudnn.h in '${CUDNN_INCLUDE_DIR}', nccl.h in '${NCCL_INCLUDE_DIR}'")
