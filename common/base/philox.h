@@ -53,7 +53,7 @@ class Random {
   }
 
   /// In [0, 1).
-  double uniform() { return (uint64_t{word()} << 21 ^ word() >> 11) * 0x1p-53; }
+  double uniform() { return static_cast<double>(uint64_t{word()} << 21 ^ word() >> 11) * 0x1p-53; }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
 
   /// In [0, n). Requires n >= 1. Unbiased to 2^-32.
