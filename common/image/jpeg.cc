@@ -39,7 +39,7 @@ struct JpegErrors : jpeg_error_mgr {
 void judge_message(j_common_ptr info, int level) {
   const int code = info->err->msg_code;
   const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM || code == JWRN_JFIF_MAJOR ||
-                        code == JWRN_TOO_MUCH_DATA;
+                        code == JWRN_TOO_MUCH_DATA || code == JWRN_BOGUS_PROGRESSION;
   if (level < 0 && !harmless) escape(info);
 }
 
@@ -178,12 +178,13 @@ Image decode_jpeg(std::string_view bytes, std::string_view name, const DecodeLim
   Image image =
       make_image(static_cast<int>(jpeg.info.output_width), static_cast<int>(jpeg.info.output_height));
   const int64_t pixels = int64_t{image.width} * image.height;
+  const int orientation = orientation_of(jpeg.info);  // the end of decoding frees the markers
   std::vector<uint8_t> inks(cmyk ? static_cast<size_t>(4 * pixels) : 0);
   if (!read_rows(jpeg, cmyk ? inks.data() : image.rgb.data())) {
     fail(name, ": damaged or incomplete JPEG picture: ", jpeg.errors.text);
   }
   if (cmyk) cmyk_to_rgb(inks.data(), jpeg.info.saw_Adobe_marker, image.rgb.data(), pixels);
-  return upright(std::move(image), orientation_of(jpeg.info));
+  return upright(std::move(image), orientation);
 }
 
 std::string encode_jpeg(const Image& image, int quality) {

@@ -1,0 +1,50 @@
+#include "common/image/image_spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/base/error.h"
+
+namespace kindred {
+namespace {
+
+const ImageSpec kCropping{.height = 100,
+                          .width = 96,
+                          .resize = ResizeMode::center_crop,
+                          .resize_short = 128,
+                          .interpolation = Interpolation::bicubic,
+                          .mean = {0.1f, 0.2f, 0.3f},
+                          .std = {1.0f, 0.5f, 0.25f}};
+
+TEST(ImageSpec, SurvivesJson) {
+  EXPECT_EQ(ImageSpec::from_json(ImageSpec{}.to_json(), "x"), ImageSpec{});
+  EXPECT_EQ(ImageSpec::from_json(parse_json(kCropping.to_json().dump(), "x"), "x"), kCropping);
+}
+
+TEST(ImageSpec, NamesTheKeyThatIsWrong) {
+  const auto error_with = [](const char* key, const Json& value) {
+    Json json = kCropping.to_json();
+    json[key] = value;
+    try {
+      ImageSpec::from_json(json, "model.safetensors");
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(error_with("height", 0), "model.safetensors: the key 'height' is 0; expected 1 to 4096");
+  EXPECT_EQ(error_with("width", 5000), "model.safetensors: the key 'width' is 5000; expected 1 to 4096");
+  EXPECT_EQ(error_with("resize_short", 99),
+            "model.safetensors: the key 'resize_short' is 99; expected 100 to 4096");
+  EXPECT_EQ(error_with("resize", "squash"),
+            "model.safetensors: the key 'resize' is 'squash'; expected 'stretch' or 'center_crop'");
+  EXPECT_THAT(error_with("std", {1, 0, 1}), ::testing::HasSubstr("the key 'std' must be three numbers"));
+  EXPECT_THAT(error_with("mean", {1, 0}), ::testing::HasSubstr("the key 'mean' must be three numbers"));
+  EXPECT_THAT(error_with("interpolation", 3), ::testing::HasSubstr("'interpolation'"));
+  Json without = kCropping.to_json();
+  without.erase("mean");
+  EXPECT_THROW(ImageSpec::from_json(without, "x"), Error);
+}
+
+}  // namespace
+}  // namespace kindred
