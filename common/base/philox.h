@@ -53,14 +53,17 @@ class Random {
   }
 
   /// In [0, 1).
-  double uniform() { return static_cast<double>(uint64_t{word()} << 21 ^ word() >> 11) * 0x1p-53; }
+  double uniform() {
+    const uint64_t high = word(), low = word();  // drawn in this order: an operator's operands have none
+    return static_cast<double>(high << 21 ^ low >> 11) * 0x1p-53;
+  }
   double uniform(double low, double high) { return low + (high - low) * uniform(); }
 
   /// In [0, n). Requires n >= 1. Unbiased to 2^-32.
   int64_t below(int64_t n) {
     __extension__ using Wide = unsigned __int128;  // not in ISO C++, in every compiler we use
-    const uint64_t drawn = uint64_t{word()} << 32 | word();
-    return static_cast<int64_t>(static_cast<Wide>(drawn) * static_cast<uint64_t>(n) >> 64);
+    const uint64_t high = word(), low = word();
+    return static_cast<int64_t>(static_cast<Wide>(high << 32 | low) * static_cast<uint64_t>(n) >> 64);
   }
 
   /// Standard normal by Box and Muller; one of the pair is thrown away, so that a draw costs a fixed count of words.
