@@ -42,10 +42,6 @@ Finished run_again(const std::string& launcher) {
   return finished;
 }
 
-Finished run_on_ranks(int ranks) {
-  return run_again(concat("mpirun --oversubscribe --bind-to none -np ", ranks));
-}
-
 TEST(MakeCommunicator, IsAWorldOfOneWithoutALauncher) {
   const std::unique_ptr<Communicator> communicator = make_communicator();
   EXPECT_EQ(communicator->size(), 1);
@@ -68,6 +64,10 @@ TEST(MakeCommunicator, RefusesProcessesThatCannotSeeEachOther) {
 }
 
 #ifdef KINDRED_HAVE_MPI
+
+Finished run_on_ranks(int ranks) {
+  return run_again(concat("mpirun --oversubscribe --bind-to none -np ", ranks));
+}
 
 TEST(MpiRanks, AgreeWithPlainLoops) {
   if (inside()) {
