@@ -118,9 +118,8 @@ class MpiCommunicator : public Communicator {
   void barrier() override { check(MPI_Barrier(world_), "MPI_Barrier"); }
 
  private:
-  static constexpr int64_t kSegment = int64_t{1}
-                                      << 20;           // floats summed at a time: scratch stays in the cache
-  static constexpr int64_t kPiece = int64_t{1} << 30;  // bytes of one message: MPI counts are ints
+  static constexpr int64_t kSegment = 1 << 20;  // floats summed at a time: 4 MiB stay in the cache
+  static constexpr int64_t kPiece = 1 << 30;    // bytes of one message: MPI counts are ints
 
   void wait_on_host(Stream& stream, const Tensor& tensor) const {
     KINDRED_ASSERT(tensor.device().type == Device::cpu);  // Debian's Open MPI cannot read device memory
@@ -203,7 +202,7 @@ bool mpi_is_running() {
 }  // namespace
 
 std::unique_ptr<Communicator> make_communicator() {
-  // PMIX_RANK is all that tells of mpirun's or srun's care where the count is not in the environment.
+  // Some launchers give a rank and no count: then MPI itself is asked.
   const int64_t launched = launched_processes();
   if (launched == 1 && std::getenv("PMIX_RANK") == nullptr) return make_self_communicator();
   auto communicator = std::make_unique<MpiCommunicator>();

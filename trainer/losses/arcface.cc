@@ -1,8 +1,7 @@
 // ArcFace: softmax over cosines to class centres, in which the own class's angle t counts as t + margin:
-//   logit_y = scale cos(t + margin), logit_j = scale cos_j; loss = cross entropy, mean over all rows of all
-//   ranks.
-// Past t = pi - margin, where cos(t + margin) would rise again, logit_y goes on as scale (cos t - margin sin
-// margin). Source: Deng, Guo, Xue, Zafeiriou, "ArcFace", CVPR 2019.
+//   logit_y = scale cos(t + margin), logit_j = scale cos_j; loss = cross entropy, mean over all ranks' rows.
+// Past t = pi - margin, where cos(t + margin) would rise again, it goes on as cos t - margin sin(margin).
+// Source: Deng, Guo, Xue, Zafeiriou, "ArcFace", CVPR 2019.
 #include <cmath>
 #include <numbers>
 

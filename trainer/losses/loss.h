@@ -1,7 +1,6 @@
 // A loss is a row program over a score matrix: every rank owns its B anchors and scores them against the
-// gathered M = R*B rows of all ranks, or against columns of its own (class centres). The scalar that is
-// differentiated is the SUM over ranks: a loss divides by a global normaliser and never by a rank's own
-// count.
+// gathered M = R*B rows of all ranks, or against columns of its own (class centres). What is differentiated
+// is the SUM over ranks: a loss divides by a global normaliser and never by a rank's own count.
 #pragma once
 
 #include <functional>

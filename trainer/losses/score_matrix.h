@@ -1,7 +1,6 @@
 // What losses share: the score matrix of a step with its way back, and sums over the rows of all ranks.
 #pragma once
 
-#include <span>
 #include <vector>
 
 #include "trainer/losses/loss.h"

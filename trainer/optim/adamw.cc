@@ -1,8 +1,7 @@
 // AdamW: with g the scaled gradient and t the count of steps,
 //   w *= 1 - rate * decay,  m = b1 m + (1 - b1) g,  v = b2 v + (1 - b2) g^2,
 //   w -= rate * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon).
-// Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2; epsilon as in
-// PyTorch.
+// Source: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", ICLR 2019, algorithm 2.
 #include <cmath>
 
 #include "common/engine/launch.h"

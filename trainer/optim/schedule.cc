@@ -9,8 +9,7 @@
 namespace kindred {
 namespace {
 
-/// The epochs of option train.lr_steps. Throws UsageError unless they are numbers above 0, each above the
-/// last.
+/// The epochs of option train.lr_steps. Throws UsageError unless they are above 0, each above the last.
 std::vector<double> rising_epochs(const Options& options) {
   const std::string& text = options.get<std::string>("train.lr_steps");
   std::vector<double> epochs;
@@ -61,8 +60,9 @@ Schedule::Schedule(const Options& options, int64_t steps_per_epoch, int64_t tota
                  "from 0 to train.lr");
   require_option(options, "train.lr_min", minimum_ >= 0 && minimum_ <= base_, "from 0 to train.lr");
   require_option(options, "train.lr_decay", decay_ > 0 && decay_ <= 1, "in (0, 1]");
+  constexpr double kNever = 1e15;  // more steps than any run has, and still an integer
   const auto steps = [&](double epochs) {
-    return std::llround(epochs * static_cast<double>(steps_per_epoch));
+    return std::llround(std::min(kNever, epochs * static_cast<double>(steps_per_epoch)));
   };
   warmup_steps_ = std::min<int64_t>(steps(warmup_epochs), total_steps);
   for (const double epoch : rising_epochs(options)) milestones_.push_back(steps(epoch));

@@ -1,5 +1,4 @@
-// Stochastic gradient descent with momentum. With g' = g + decay * w (coupled, as PaddleClas and PyTorch do
-// it):
+// Stochastic gradient descent with momentum. With g' = g + decay * w (coupled decay, as in PyTorch):
 //   v = momentum * v + g',  w -= rate * v;   Nesterov: w -= rate * (g' + momentum * v).
 // Decoupled: w -= rate * decay * w instead of the term in g'.
 // Source: Sutskever, Martens, Dahl, Hinton, "On the importance of initialization and momentum", ICML 2013.

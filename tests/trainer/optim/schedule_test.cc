@@ -52,6 +52,7 @@ TEST(Schedule, StepsFallAtTheirEpochs) {
   EXPECT_DOUBLE_EQ(step.learning_rate(30), 1);
   EXPECT_DOUBLE_EQ(step.learning_rate(64), 1);
   EXPECT_DOUBLE_EQ(step.learning_rate(65), 0.5);
+  EXPECT_DOUBLE_EQ(schedule({"train.schedule=step", "train.lr_steps=1e300"}).learning_rate(99), 2);
 }
 
 TEST(Schedule, RefusesValuesThatMakeNoSense) {
