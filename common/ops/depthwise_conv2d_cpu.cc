@@ -48,66 +48,84 @@ struct RowJob {
 template <int T>
 [[gnu::always_inline]] inline void store_tile(const Vector (&sums)[T], float* row, int64_t channels,
                                               int64_t first, int64_t columns, int skip, bool add) {
+  if (first >= 0 && first + T <= columns && skip == 0) {
+    unrolled<T>([&](auto t)
+                    __attribute__((always_inline)) { store(row + (first + t) * channels, sums[t], 0, add); });
+    return;
+  }
   unrolled<T>([&](auto t) __attribute__((always_inline)) {
     const int64_t x = first + t;
     if (x >= 0 && x < columns) store(row + x * channels, sums[t], skip, add);
   });
 }
 
+/// body(c, lanes done, first column) for all tiles of a row: by groups of blocks whose weights stay in the
+/// nearest cache, along the row inside a group, so that memory is read and written nearly in its order.
+template <class F>
+[[gnu::always_inline]] inline void each_tile(const Geometry& g, int64_t begin, int64_t end, int64_t step,
+                                             F body) {
+  constexpr int64_t kGroup = 8;
+  for (int64_t group = 0; group < g.blocks(); group += kGroup) {
+    const int64_t last = std::min(g.blocks(), group + kGroup);
+    for (int64_t column = begin; column < end; column += step)
+      for (int64_t block = group; block < last; ++block)
+        body(g.first_channel(block), g.lanes_done(block), column);
+  }
+}
+
 template <int K, int S, int T>
 void forward_row(const RowJob& job) {
   using Meeting = Down<K, S, T>;
-  const Geometry& g = job.g;
+  const Geometry g = job.g;
   const int64_t y0 = job.row * S - g.top;
   const int first_tap = static_cast<int>(std::max<int64_t>(0, -y0));
   const int last_tap = static_cast<int>(std::min<int64_t>(K, g.height - y0));
-  for (int64_t block = 0; block < g.blocks(); ++block) {
-    const int64_t c = g.first_channel(block);
-    float* const to = job.to + (job.image * g.oh + job.row) * g.ow * g.channels + c;
-    for (int64_t o = 0; o < g.ow; o += T) {
-      const int64_t first = o * S - g.left;
-      const bool inside = first >= 0 && first + Meeting::kColumns <= g.width;
-      Vector sums[T] = {};
-      for (int k = first_tap; k < last_tap; ++k) {
-        const Line line = g.input(job.from, job.image, y0 + k, c);
-        const float* const taps = job.weight + k * K * g.channels + c;
-        if (inside) {
-          convolve<Meeting, K, true>(sums, line, first, taps);
-        } else {
-          convolve<Meeting, K, false>(sums, line, first, taps);
+  each_tile(
+      g, 0, g.ow, T, [&](int64_t c, int done, int64_t o) __attribute__((always_inline)) {
+        const int64_t first = o * S - g.left;
+        const bool inside = first >= 0 && first + Meeting::kColumns <= g.width;
+        Vector sums[T] = {};
+        for (int k = first_tap; k < last_tap; ++k) {
+          const Line line = g.input(job.from, job.image, y0 + k, c);
+          const float* const taps = job.weight + k * K * g.channels + c;
+          if (inside) {
+            convolve<Meeting, K, true>(sums, line, first, taps);
+          } else {
+            convolve<Meeting, K, false>(sums, line, first, taps);
+          }
         }
-      }
-      store_tile(sums, to, g.channels, o, g.ow, g.lanes_done(block), false);
-    }
-  }
+        float* const to = job.to + (job.image * g.oh + job.row) * g.ow * g.channels + c;
+        store_tile(sums, to, g.channels, o, g.ow, done, false);
+      });
 }
 
 template <int K, int S, int T>
 void backward_row(const RowJob& job) {
   using Meeting = Up<K, S, T>;
   static_assert(T % S == 0);
-  const Geometry& g = job.g;
-  for (int64_t block = 0; block < g.blocks(); ++block) {
-    const int64_t c = g.first_channel(block);
-    float* const to = job.to + (job.image * g.height + job.row) * g.width * g.channels + c;
-    for (int64_t m = g.left / S; m * S - g.left < g.width; m += T / S) {
-      const int64_t first = m - Meeting::kBack;
-      const bool inside = first >= 0 && first + Meeting::kColumns <= g.ow;
-      Vector sums[T] = {};
-      for (int k = 0; k < K; ++k) {
-        const int64_t above = job.row + g.top - k;
-        if (above < 0 || above % S != 0 || above / S >= g.oh) continue;
-        const Line line = g.output(job.from, job.image, above / S, c);
-        const float* const taps = job.weight + k * K * g.channels + c;
-        if (inside) {
-          convolve<Meeting, K, true>(sums, line, first, taps);
-        } else {
-          convolve<Meeting, K, false>(sums, line, first, taps);
+  const Geometry g = job.g;
+  // Columns in steps of S T from the last multiple of S at or before the padding: accumulator t is column m S
+  // - left + t.
+  const int64_t begin = g.left / S * S;
+  each_tile(
+      g, begin, g.width + g.left, T, [&](int64_t c, int done, int64_t column) __attribute__((always_inline)) {
+        const int64_t first = column / S - Meeting::kBack;
+        const bool inside = first >= 0 && first + Meeting::kColumns <= g.ow;
+        Vector sums[T] = {};
+        for (int k = 0; k < K; ++k) {
+          const int64_t above = job.row + g.top - k;
+          if (above < 0 || above % S != 0 || above / S >= g.oh) continue;
+          const Line line = g.output(job.from, job.image, above / S, c);
+          const float* const taps = job.weight + k * K * g.channels + c;
+          if (inside) {
+            convolve<Meeting, K, true>(sums, line, first, taps);
+          } else {
+            convolve<Meeting, K, false>(sums, line, first, taps);
+          }
         }
-      }
-      store_tile(sums, to, g.channels, m * S - g.left, g.width, g.lanes_done(block), job.add);
-    }
-  }
+        float* const to = job.to + (job.image * g.height + job.row) * g.width * g.channels + c;
+        store_tile(sums, to, g.channels, column - g.left, g.width, done, job.add);
+      });
 }
 
 /// Weight gradients of one block of channels over output rows [begin, end), counted over all images.
@@ -130,7 +148,8 @@ void weight_rows(const WeightJob& job) {
     const Line above = g.output(job.dy, image, row, c);
     for (int64_t o = 0; o < g.ow; o += T) {
       Vector gradient[T];
-      unrolled<T>([&](auto t) __attribute__((always_inline)) { above.column<false>(gradient[t], o + t); });
+      const Columns<false, T> columns(above, o);
+      unrolled<T>([&](auto t) __attribute__((always_inline)) { load(gradient[t], columns.column(t)); });
       const int64_t first = o * S - g.left;
       const bool inside = first >= 0 && first + Meeting::kColumns <= g.width;
       for (int k = 0; k < K; ++k) {

@@ -30,7 +30,9 @@ alignas(64) inline constexpr float kZeros[kLanes] = {};  // stands for a pixel b
     std::memcpy(to, &sum, sizeof(Vector));
     return;
   }
-  for (int lane = skip; lane < kLanes; ++lane) to[lane] = add ? to[lane] + from[lane] : from[lane];
+  float lanes[kLanes];  // a copy: indexing `from` itself would keep it out of the registers
+  std::memcpy(lanes, &from, sizeof(Vector));
+  for (int lane = skip; lane < kLanes; ++lane) to[lane] = add ? to[lane] + lanes[lane] : lanes[lane];
 }
 
 /// f(0), f(1), ..., f(N - 1), the index a compile-time constant.
@@ -47,11 +49,30 @@ struct Line {
   const float* data;  // channel block of column 0
   int64_t channels;   // elements from one column to the next
   int64_t columns;
+};
 
-  template <bool Inside>
-  [[gnu::always_inline]] inline void column(Vector& to, int64_t x) const {
-    load(to, Inside || (x >= 0 && x < columns) ? data + x * channels : kZeros);
+/// N neighbouring columns of a line from `first` on, zeros beyond its ends.
+template <bool Inside, int N>
+struct Columns {
+  const float* at[N];  // addresses first, all together: a choice at each load would become a jump
+
+  [[gnu::always_inline]] inline Columns(const Line& line, int64_t first) {
+    for (int j = 0; j < N; ++j) {
+      const int64_t x = first + j;
+      at[j] = x >= 0 && x < line.columns ? line.data + x * line.channels : kZeros;
+    }
   }
+  [[gnu::always_inline]] inline const float* column(int j) const { return at[j]; }
+};
+
+template <int N>
+struct Columns<true, N> {
+  const float* data;
+  int64_t channels;
+
+  [[gnu::always_inline]] inline Columns(const Line& line, int64_t first)
+      : data(line.data + first * line.channels), channels(line.channels) {}
+  [[gnu::always_inline]] inline const float* column(int j) const { return data + j * channels; }
 };
 
 /// How T accumulators, a window of K taps at stride S and the columns of a line meet.
@@ -82,9 +103,10 @@ template <class Meeting, int K, bool Inside, int T>
                                             const float* taps) {
   Vector weights[K];
   unrolled<K>([&](auto k) __attribute__((always_inline)) { load(weights[k], taps + k * line.channels); });
+  const Columns<Inside, Meeting::kColumns> columns(line, first);
   unrolled<Meeting::kColumns>([&](auto j) __attribute__((always_inline)) {
     Vector column;
-    line.column<Inside>(column, first + j);
+    load(column, columns.column(j));
     unrolled<K>([&](auto k) __attribute__((always_inline)) {
       constexpr int t = Meeting::accumulator(j, k);
       if constexpr (t >= 0) sums[t] += column * weights[k];
@@ -96,9 +118,10 @@ template <class Meeting, int K, bool Inside, int T>
 template <class Meeting, int K, bool Inside, int T>
 [[gnu::always_inline]] inline void correlate(Vector (&sums)[2 * K], const Line& line, int64_t first,
                                              const Vector (&gradient)[T]) {
+  const Columns<Inside, Meeting::kColumns> columns(line, first);
   unrolled<Meeting::kColumns>([&](auto j) __attribute__((always_inline)) {
     Vector column;
-    line.column<Inside>(column, first + j);
+    load(column, columns.column(j));
     unrolled<K>([&](auto k) __attribute__((always_inline)) {
       constexpr int t = Meeting::accumulator(j, k);
       // Two sums for each tap: one alone would wait for its own last addition.
