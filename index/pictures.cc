@@ -27,20 +27,20 @@ std::vector<Picture> from_folder(const std::string& root) {
   std::vector<std::string> ids;
   std::error_code error;
   for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
-       entry.increment(error))
+       entry.increment(error)) {
     if (is_picture(entry->path()) && entry->is_regular_file())
       ids.push_back(entry->path().lexically_relative(root).generic_string());
-}
-if (error) fail(root, ": cannot be searched: ", error.message());
-if (ids.empty()) fail(root, ": holds no picture (.jpg .jpeg .png .webp)");
-std::sort(ids.begin(), ids.end());
-std::vector<Picture> pictures;
-for (const std::string& id : ids) {
-  const size_t slash = id.find('/');
-  pictures.push_back({fs::absolute(fs::path(root) / id).lexically_normal().string(), id,
-                      slash == std::string::npos ? "" : id.substr(0, slash)});
-}
-return pictures;
+  }
+  if (error) fail(root, ": cannot be searched: ", error.message());
+  if (ids.empty()) fail(root, ": holds no picture (.jpg .jpeg .png .webp)");
+  std::sort(ids.begin(), ids.end());
+  std::vector<Picture> pictures;
+  for (const std::string& id : ids) {
+    const size_t slash = id.find('/');
+    pictures.push_back({fs::absolute(fs::path(root) / id).lexically_normal().string(), id,
+                        slash == std::string::npos ? "" : id.substr(0, slash)});
+  }
+  return pictures;
 }
 
 std::vector<Picture> from_list(const std::string& path) {
