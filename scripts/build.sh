@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Configures and builds (Release, tuned to this machine's processor). BUILD and CMAKE_OPTIONS as in test.sh;
-# arguments are targets (default: all).
+# Configures and builds, Release unless CMAKE_OPTIONS says otherwise. BUILD and CMAKE_OPTIONS as in test.sh; arguments
+# are targets (default: all).
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BUILD:-$root/build}
