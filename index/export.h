@@ -11,8 +11,4 @@ namespace kindred {
 /// Throws Error when the folder exists and is not empty.
 void export_gallery(const Gallery& gallery, const std::string& folder);
 
-/// Everything about the gallery but its items, for people and programs.
-Json to_json(const GalleryInfo& info);
-Json to_json(const GalleryItem& item);
-
 }  // namespace kindred

@@ -104,4 +104,9 @@ void check_unit_rows(std::span<const float> vectors, int dim, std::string_view w
 /// Throws Error naming the field: an id of 1 to 255 bytes, texts of valid UTF-8 without control characters.
 void check_item(const GalleryItem& item);
 
+/// For programs: what `kindred-index --json`, exports and the daemon say.
+Json to_json(const CalibratedThreshold& threshold);
+Json to_json(const GalleryInfo& info);  // everything but the items
+Json to_json(const GalleryItem& item);
+
 }  // namespace kindred

@@ -20,6 +20,4 @@ GalleryManifest read_manifest(const std::string& path);
 /// Atomically.
 void write_manifest(const std::string& path, const GalleryManifest& manifest);
 
-Json to_json(const CalibratedThreshold& threshold);
-
 }  // namespace kindred

@@ -350,20 +350,4 @@ Json EmbedResponse::to_json() const {
   return json;
 }
 
-Json to_json(const CalibratedThreshold& t) {
-  return {{"target_fpr", t.target_fpr},        {"threshold", t.threshold},
-          {"achieved_fpr", t.achieved_fpr},    {"true_positive_rate", t.true_positive_rate},
-          {"false_accepts", t.false_accepts},  {"positive_pairs", t.positive_pairs},
-          {"negative_pairs", t.negative_pairs}};
-}
-
-Json to_json(const GalleryInfo& info) {
-  Json json{{"name", "default"},   {"model", info.model_id},     {"image", info.image.to_json()},
-            {"dim", info.dim},     {"metric", "cosine"},         {"index_type", info.index_type},
-            {"items", info.items}, {"thresholds", Json::array()}};
-  for (const CalibratedThreshold& threshold : info.thresholds)
-    json["thresholds"].push_back(to_json(threshold));
-  return json;
-}
-
 }  // namespace kindred

@@ -102,7 +102,4 @@ struct EmbedResponse {
   Json to_json() const;
 };
 
-Json to_json(const GalleryInfo& info);
-Json to_json(const CalibratedThreshold& threshold);
-
 }  // namespace kindred
