@@ -23,22 +23,14 @@ class Row {
   /// Sum of f(i); every lane gets it.
   template <class F>
   float sum(int64_t n, F f) const {
-    float total = 0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t i = 0; i < n; ++i) total += f(i);
-    return total;
+    return reduce(n, 0, f, [](float a, float b) { return a + b; });
   }
 
   /// Largest f(i), -infinity for an empty row; every lane gets it.
   template <class F>
   float max(int64_t n, F f) const {
-    float largest = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : largest)
-    for (int64_t i = 0; i < n; ++i) {
-      const float value = f(i);
-      largest = value > largest ? value : largest;
-    }
-    return largest;
+    return reduce(n, -std::numeric_limits<float>::infinity(), f,
+                  [](float a, float b) { return a < b ? b : a; });
   }
 
   /// Largest f(i) and its lowest index; every lane gets it.
@@ -57,6 +49,29 @@ class Row {
   void once(F f) const {
     f();
   }
+
+ private:
+  /// Sixteen running results, then halves of them. By hand, because a compiler's own `omp simd` reduction
+  /// ends in sixteen dependent additions, which short rows spend most of their time in.
+  template <class F, class Combine>
+  static float reduce(int64_t n, float start, const F& f, Combine combine) {
+    constexpr int kLanes = 16;
+    float result = start;
+    int64_t i = 0;
+    if (n >= kLanes) {
+      float lanes[kLanes];
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = f(lane);
+      for (i = kLanes; i + kLanes <= n; i += kLanes) {
+        for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = combine(lanes[lane], f(i + lane));
+      }
+      for (int half = kLanes / 2; half > 0; half /= 2) {
+        for (int lane = 0; lane < half; ++lane) lanes[lane] = combine(lanes[lane], lanes[lane + half]);
+      }
+      result = combine(result, lanes[0]);
+    }
+    for (; i < n; ++i) result = combine(result, f(i));
+    return result;
+  }
 };
 
 namespace detail {
@@ -70,16 +85,19 @@ inline int64_t launch_grain(int64_t work) {
 constexpr int64_t kColumnTile = 128;
 
 /// sums[k] [width] += f over rows [begin, end) of columns first .. first + width, four rows at a time.
+/// No `omp simd` here: it would give every lane a Sums in memory. That nothing else points at the sums is
+/// enough.
 template <int K, class F>
 void add_rows(int64_t begin, int64_t end, int64_t first, int64_t width, const F& f,
-              float (&sums)[K][kColumnTile]) {
+              float (&__restrict sums)[K][kColumnTile]) {
   int64_t r = begin;
   for (; r + 4 <= end; r += 4) {
-#pragma omp simd
     for (int64_t c = 0; c < width; ++c) {
       const Sums<K> s0 = f(r, first + c), s1 = f(r + 1, first + c), s2 = f(r + 2, first + c),
                     s3 = f(r + 3, first + c);
-      for (int k = 0; k < K; ++k) sums[k][c] += (s0.value[k] + s1.value[k]) + (s2.value[k] + s3.value[k]);
+      for (int k = 0; k < K; ++k) {
+        sums[k][c] += (s0.value[k] + s1.value[k]) + (s2.value[k] + s3.value[k]);
+      }
     }
   }
   for (; r < end; ++r) {
