@@ -26,9 +26,12 @@ bool is_picture(const fs::path& path) {
 std::vector<Picture> from_folder(const std::string& root) {
   std::vector<std::string> ids;
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(root, error), end; !error && entry != end;
+  constexpr auto kFollow = fs::directory_options::follow_directory_symlink;
+  for (fs::recursive_directory_iterator entry(root, kFollow, error), end; !error && entry != end;
        entry.increment(error)) {
-    if (is_picture(entry->path()) && entry->is_regular_file())
+    if (entry.depth() == kMaxDepth) entry.disable_recursion_pending();  // a link may lead back up
+    std::error_code dangling;
+    if (is_picture(entry->path()) && entry->is_regular_file(dangling))
       ids.push_back(entry->path().lexically_relative(root).generic_string());
   }
   if (error) fail(root, ": cannot be searched: ", error.message());
