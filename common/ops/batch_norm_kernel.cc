@@ -74,7 +74,7 @@ struct SumGradients {
         [=] KINDRED_DEV(int64_t r, int64_t c) {
           const float centred = p.x[r * cols + c] - p.mean[c], g = above[r * cols + c];
           const float v = centred * p.gain[c] + p.beta[c];
-          const float dv = p.affine_scale() * g * activation_slope<A>(v);
+          const float dv = *p.scale * g * activation_slope<A>(v);
           return Sums<4>{{dv, dv * centred * inverse[c], g * activate<A>(v), g}};
         },
         {{sums, sums + cols, sums + 2 * cols, sums + 3 * cols}}, Write::set, partials);

@@ -25,9 +25,15 @@ class GlobalAveragePoolKernel final : public Kernel {
           const int64_t width = channels - first < kTile ? channels - first : kTile;
           const float* const from = x + image * pixels * channels + first;
           float* const to = y + image * channels + first;
-          row.each(width, [=](int64_t c) { to[c] = 0; });
-          for (int64_t p = 0; p < pixels; ++p)
-            row.each(width, [=](int64_t c) { to[c] += from[p * channels + c]; });
+          row.each(width, [=](int64_t c) { to[c] = from[c]; });
+          int64_t p = 1;
+          for (; p + 4 <= pixels; p += 4) {
+            const float* const at = from + p * channels;
+            row.each(width, [=](int64_t c) {
+              to[c] += (at[c] + at[channels + c]) + (at[2 * channels + c] + at[3 * channels + c]);
+            });
+          }
+          for (; p < pixels; ++p) row.each(width, [=](int64_t c) { to[c] += from[p * channels + c]; });
           const float share = 1.0f / static_cast<float>(pixels);
           row.each(width, [=](int64_t c) { to[c] *= share; });
         },

@@ -1,5 +1,3 @@
-#include <limits>
-
 #include "common/engine/launch.h"
 #include "common/ops/max_pool.h"
 
@@ -7,7 +5,6 @@ namespace kindred {
 namespace {
 
 constexpr uint8_t kPaddingWon = MaxPool::kMostTaps;
-constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 /// The window's taps that lie inside the image, for one output pixel: [first_y, last_y) x [first_x, last_x).
 struct Taps {
@@ -56,20 +53,27 @@ class MaxPoolKernel final : public Kernel {
           const bool padded = zeros && !whole;
           const float* const image = x + r / (oh * ow) * height * width * channels;
           float* const best = y + r * channels;
-          const float lowest = padded ? 0.0f : kLowest;
-          const auto none =
-              padded ? kPaddingWon : static_cast<uint8_t>(taps.first_y * w.kernel_w + taps.first_x);
           uint8_t* const winner = remember ? winners + r * channels : nullptr;
-          row.each(channels, [=](int64_t c) { best[c] = lowest; });
-          if (remember) row.each(channels, [=](int64_t c) { winner[c] = none; });
+          if (padded) row.each(channels, [=](int64_t c) { best[c] = 0; });
+          if (padded && remember) row.each(channels, [=](int64_t c) { winner[c] = kPaddingWon; });
+          bool fresh = !padded;  // nothing to beat yet
           for (int ky = taps.first_y; ky < taps.last_y; ++ky) {
             for (int kx = taps.first_x; kx < taps.last_x; ++kx) {
               const float* const from = image + ((taps.top + ky) * width + taps.left + kx) * channels;
               const auto tap = static_cast<uint8_t>(ky * w.kernel_w + kx);
-              if (remember) {
-                row.each(channels, [=](int64_t c) { winner[c] = wins(from[c], best[c]) ? tap : winner[c]; });
+              if (fresh) {
+                row.each(channels, [=](int64_t c) { best[c] = from[c]; });
+                if (remember) row.each(channels, [=](int64_t c) { winner[c] = tap; });
+              } else if (remember) {
+                row.each(channels, [=](int64_t c) {
+                  const bool wins = beats(from[c], best[c]);
+                  winner[c] = wins ? tap : winner[c];
+                  best[c] = wins ? from[c] : best[c];
+                });
+              } else {
+                row.each(channels, [=](int64_t c) { best[c] = beats(from[c], best[c]) ? from[c] : best[c]; });
               }
-              row.each(channels, [=](int64_t c) { best[c] = wins(from[c], best[c]) ? from[c] : best[c]; });
+              fresh = false;
             }
           }
         },
@@ -90,7 +94,7 @@ class MaxPoolKernel final : public Kernel {
           const int64_t py = r / width % height + w.top, px = r % width + w.left,
                         image = r / (height * width);
           float* const to = dx + r * channels;
-          if (!accumulate) row.each(channels, [=](int64_t c) { to[c] = 0; });
+          bool fresh = !accumulate;
           for (int ky = 0; ky < w.kernel_h; ++ky) {
             const int64_t oy = (py - ky) / w.stride_h;
             if (py < ky || (py - ky) % w.stride_h != 0 || oy >= oh) continue;
@@ -98,17 +102,25 @@ class MaxPoolKernel final : public Kernel {
               const int64_t ox = (px - kx) / w.stride_w;
               if (px < kx || (px - kx) % w.stride_w != 0 || ox >= ow) continue;
               const int64_t from = ((image * oh + oy) * ow + ox) * channels;
+              const float* const above = dy + from;
+              const uint8_t* const winner = winners + from;
               const auto tap = static_cast<uint8_t>(ky * w.kernel_w + kx);
-              row.each(channels, [=](int64_t c) { to[c] += winners[from + c] == tap ? dy[from + c] : 0.0f; });
+              if (fresh) {
+                row.each(channels, [=](int64_t c) { to[c] = winner[c] == tap ? above[c] : 0.0f; });
+              } else {
+                row.each(channels, [=](int64_t c) { to[c] += winner[c] == tap ? above[c] : 0.0f; });
+              }
+              fresh = false;
             }
           }
+          if (fresh) row.each(channels, [=](int64_t c) { to[c] = 0; });
         },
         w.taps() * channels);
   }
 
  private:
   /// Strictly larger, or not a number: a NaN must not vanish here.
-  KINDRED_DEV static bool wins(float value, float best) { return value > best || value != value; }
+  KINDRED_DEV static bool beats(float value, float best) { return value > best || value != value; }
 
   const MaxPool op_;
   const Shape in_, out_;
