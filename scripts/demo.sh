@@ -40,7 +40,7 @@ BUILD=build scripts/build.sh kindred-make-demo-data kindred-train kindred-model 
   kindred-serve kindred-query
 
 step "data: characters drawn in the fonts of this machine"
-"$bin/kindred-make-demo-data" --output "$data"
+"$bin/kindred-make-demo-data" --output "$data" --size 48 --difficulty 0.4
 
 step "training on $ranks ranks"
 rm -rf "$demo/run" "$gallery" "$untrained"

@@ -40,16 +40,16 @@ int wait_for(pid_t child) {
 
 class Resume : public ::testing::Test {
  protected:
-  void SetUp() override { write_tiny_data(folder_.path() + "/data", 8, 10); }
+  void SetUp() override { write_tiny_data(folder_.path().string() + "/data", 8, 10); }
 
   std::vector<std::string> arguments(const std::string& run) {
-    std::vector<std::string> out = tiny_arguments(
-        folder_.path(),
-        {"--train.run", folder_.path() + "/" + run, "--train.epochs", "6", "--train.checkpoint_every", "3"});
+    std::vector<std::string> out =
+        tiny_arguments(folder_.path(), {"--train.run", folder_.path().string() + "/" + run, "--train.epochs",
+                                        "6", "--train.checkpoint_every", "3"});
     out[0] = std::string(KINDRED_BINARY_DIR) + "/bin/kindred-train";
     return out;
   }
-  std::string path(const std::string& name) const { return folder_.path() + "/" + name; }
+  std::string path(const std::string& name) const { return folder_.path().string() + "/" + name; }
   std::string log_text(const std::string& run) const { return read_file(path(run + ".log")); }
 
   // Waits until `happened` holds, then sends the signal; false when the program ended before.
@@ -63,7 +63,7 @@ class Resume : public ::testing::Test {
     return false;
   }
 
-  TemporaryFolder folder_;
+  test::TemporaryFolder folder_;
 };
 
 TEST_F(Resume, AfterKillAtThreeMomentsTheFinalWeightsAreTheSameBits) {

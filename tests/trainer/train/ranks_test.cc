@@ -53,12 +53,12 @@ class Ranks : public ::testing::TestWithParam<std::tuple<int, std::string>> {};
 
 TEST_P(Ranks, TrainAsOneRankWithTheWholeBatch) {
   const auto& [ranks, losses] = GetParam();
-  TemporaryFolder folder;
-  write_tiny_data(folder.path() + "/data", 8, 10);
+  test::TemporaryFolder folder;
+  write_tiny_data(folder.path().string() + "/data", 8, 10);
   constexpr int kSteps = 20;
   const std::vector<std::string> more{"--train.losses", losses};
-  const Curve one = train_on(1, kSteps, folder.path(), more),
-              many = train_on(ranks, kSteps, folder.path(), more);
+  const Curve one = train_on(1, kSteps, folder.path().string(), more),
+              many = train_on(ranks, kSteps, folder.path().string(), more);
   double worst_loss = 0;
   for (size_t i = 0; i < kSteps; ++i) {
     worst_loss = std::max(worst_loss, std::abs(one.losses[i] - many.losses[i]) / std::abs(one.losses[i]));
@@ -76,15 +76,17 @@ TEST_P(Ranks, TrainAsOneRankWithTheWholeBatch) {
       ranks, losses.c_str(), kSteps, worst_loss, values, buffers);
 }
 
+std::string case_name(const ::testing::TestParamInfo<std::tuple<int, std::string>>& tested) {
+  std::string name = concat(std::get<0>(tested.param), "_", std::get<1>(tested.param));
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(EqualOne, Ranks,
                          ::testing::Combine(::testing::Values(2, 4),
                                             ::testing::Values("triplet", "triplet_angular",
                                                               "triplet arcface*0.5")),
-                         [](const auto& info) {
-                           std::string name = concat(std::get<0>(info.param), "_", std::get<1>(info.param));
-                           for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                           return name;
-                         });
+                         case_name);
 
 }  // namespace
 }  // namespace kindred
