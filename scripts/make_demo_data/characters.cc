@@ -15,13 +15,16 @@ struct Range {
   char32_t first, last;
 };
 constexpr Range kCandidates[] = {
-    {U'0', U'9'},     {U'A', U'Z'},     {U'a', U'z'},                        // Basic Latin
-    {0x00a2, 0x00a9}, {0x00ae, 0x00ae}, {0x00b5, 0x00b6}, {0x00bf, 0x00ff},  // Latin-1
-    {0x0100, 0x01bf}, {0x01c4, 0x024f},                                      // Latin Extended-A and -B
-    {0x0386, 0x0386}, {0x0388, 0x03ce}, {0x03d0, 0x03ff},                    // Greek
-    {0x0400, 0x0481}, {0x048a, 0x04ff},                                      // Cyrillic
-    {0x2020, 0x2021}, {0x2030, 0x2030}, {0x20a0, 0x20bf}, {0x2100, 0x214f},  // daggers, currencies, letter-like
-    {0x2190, 0x2195}, {0x2200, 0x220f}, {0x221a, 0x221e}, {0x2260, 0x2265},  // arrows, mathematics
+    {U'0', U'9'},     {U'A', U'Z'},     {U'a', U'z'},  // Basic Latin
+    {0x00a2, 0x00a9}, {0x00ae, 0x00ae}, {0x00b5, 0x00b6},
+    {0x00bf, 0x00ff},                                      // Latin-1
+    {0x0100, 0x01bf}, {0x01c4, 0x024f},                    // Latin Extended-A and -B
+    {0x0386, 0x0386}, {0x0388, 0x03ce}, {0x03d0, 0x03ff},  // Greek
+    {0x0400, 0x0481}, {0x048a, 0x04ff},                    // Cyrillic
+    {0x2020, 0x2021}, {0x2030, 0x2030}, {0x20a0, 0x20bf},
+    {0x2100, 0x214f},  // daggers, currencies, letter-like
+    {0x2190, 0x2195}, {0x2200, 0x220f}, {0x221a, 0x221e},
+    {0x2260, 0x2265},  // arrows, mathematics
 };
 
 // Two characters look alike when the mean cosine of their drawings, cropped to the ink and brought to one

@@ -50,9 +50,14 @@ std::string ZipArchive::read(const Member& member) const {
   const std::string_view packed = file_.bytes().substr(begin, member.packed_bytes);
   if (member.bytes > kMaxMemberBytes)
     fail(path_, ": a member has ", member.bytes, " bytes; at most ", kMaxMemberBytes);
-  if (member.method == kStored && member.bytes == member.packed_bytes) return std::string(packed);
-  if (member.method != kDeflated)
+  if (member.method != kStored && member.method != kDeflated) {
     fail(path_, ": a member is packed by method ", member.method, "; expected 0 or 8");
+  }
+  if (member.method == kStored) {
+    if (member.bytes != member.packed_bytes)
+      fail(path_, ": damaged zip archive: a stored member has two sizes");
+    return std::string(packed);
+  }
 
   std::string content(member.bytes, '\0');
   z_stream stream{};
