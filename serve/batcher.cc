@@ -23,8 +23,13 @@ struct EmbedBatcher::Batch {
   std::vector<Share> shares;  // in the order of images
 };
 
-EmbedBatcher::EmbedBatcher(ImageEmbedder embedder, const BatchLimits& limits, Metrics& metrics)
-    : embedder_(std::move(embedder)), limits_(limits), metrics_(metrics) {
+EmbedBatcher::EmbedBatcher(std::unique_ptr<PictureEmbedder> embedder, const BatchLimits& limits,
+                           Metrics& metrics)
+    : embedder_(std::move(embedder)),
+      dim_(embedder_->dim()),
+      model_id_(embedder_->id()),
+      limits_(limits),
+      metrics_(metrics) {
   metrics_.declare_histogram("kindred_embed_batch_images", "Images embedded at once.",
                              {1, 2, 4, 8, 16, 32, 64});
   metrics_.declare_gauge("kindred_embed_queue_images", "Images that wait to be embedded.");
@@ -111,7 +116,7 @@ void EmbedBatcher::run() {
     lock.unlock();
     std::exception_ptr exception;
     try {
-      embedder_.embed(batch.images, vectors.data());
+      embedder_->embed(batch.images, vectors.data());
     } catch (...) {
       exception = std::current_exception();
     }

@@ -7,26 +7,16 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "common/image/image.h"
+#include "index/picture_embedder.h"
 #include "serve/metrics.h"
 
 namespace kindred {
-
-/// What turns images into unit vectors, as data: an Embedder behind it, or a few lines in a test.
-struct ImageEmbedder {
-  int dim = 0;
-  std::string model_id;
-  /// out [images.size(), dim]. Called by one thread at a time.
-  std::function<void(std::span<const Image> images, float* out)> embed;
-};
 
 struct BatchLimits {
   int64_t max_batch = 16;
@@ -39,12 +29,12 @@ class EmbedBatcher {
   using Clock = std::chrono::steady_clock;
 
   /// Declares its metrics in `metrics`, which must live longer.
-  EmbedBatcher(ImageEmbedder embedder, const BatchLimits& limits, Metrics& metrics);
+  EmbedBatcher(std::unique_ptr<PictureEmbedder> embedder, const BatchLimits& limits, Metrics& metrics);
   /// Finishes what is queued.
   ~EmbedBatcher();
 
-  int dim() const { return embedder_.dim; }
-  const std::string& model_id() const { return embedder_.model_id; }
+  int dim() const { return dim_; }
+  const std::string& model_id() const { return model_id_; }
 
   /// Unit rows [images.size(), dim()]. Waits. Safe from several threads.
   /// Throws Problem: 429 when the queue has no room for all, 503 after close, 504 past the deadline (images
@@ -61,7 +51,9 @@ class EmbedBatcher {
   void run();
   Batch gather();  // requires: mutex_ held
 
-  const ImageEmbedder embedder_;
+  const std::unique_ptr<PictureEmbedder> embedder_;  // used by the worker alone
+  const int dim_;
+  const std::string model_id_;
   const BatchLimits limits_;
   Metrics& metrics_;
   mutable std::mutex mutex_;

@@ -1,10 +1,12 @@
 // kindred-query: which images of a gallery are nearest to these? Asks a daemon, or opens the gallery itself.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <memory>
 
 #include "common/base/options.h"
 #include "common/io/file.h"
+#include "index/embedder_options.h"
 #include "serve/client.h"
 #include "serve/service.h"
 #include "serve/threshold_options.h"
@@ -19,8 +21,7 @@ Options declare_options() {
   options.positional("images", "JPEG, PNG or WebP files to ask for", 1, -1);
   options.add<std::string>("server", "", "URL of a running kindred-serve, such as http://127.0.0.1:8770");
   options.add<std::string>("gallery", "", "folder of a gallery to search without a daemon");
-  options.add<std::string>("model", "", "model file that the gallery was built with");
-  options.add<std::string>("device", "cpu", "where the model runs, with --gallery: cpu, cuda, cuda:1");
+  add_embedder_options(options);  // with --gallery
   options.add<int64_t>("k", 5, "images to show for each query");
   declare_threshold_options(options);
   options.add<bool>("json", false, "print one JSON document instead of tables");
@@ -32,23 +33,23 @@ Options declare_options() {
 using Ask = std::function<SearchResponse(std::string image_bytes)>;
 
 Ask open_server(const Options& options, int k, const ThresholdChoice& threshold) {
-  if (options.given("model")) fail_usage("--model goes with --gallery; a daemon has a model of its own");
+  for (const char* name : {"model", "baseline", "device"}) {
+    if (options.given(name)) fail_usage("--", name, " goes with --gallery; a daemon has a model of its own");
+  }
   return [client = Client(options.get<std::string>("server")), k, threshold](const std::string& bytes) {
     return client.search(bytes, k, threshold);
   };
 }
 
 Ask open_gallery(const Options& options, int k, const ThresholdChoice& threshold) {
-  if (!options.given("model"))
-    fail_usage("--gallery needs --model, the model file that the gallery was built with");
-  ImageEmbedder embedder =
-      open_embedder(options.get<std::string>("model"), options.get<std::string>("device"), 1);
-  Gallery gallery = Gallery::open(options.get<std::string>("gallery"), embedder.model_id);
   struct Local {
     Metrics metrics;
     Service service;
-    Local(Gallery g, ImageEmbedder e) : service(std::move(g), std::move(e), {}, metrics) {}
+    Local(Gallery gallery, std::unique_ptr<PictureEmbedder> embedder)
+        : service(std::move(gallery), std::move(embedder), {}, metrics) {}
   };
+  auto embedder = require_embedder(options);
+  Gallery gallery = Gallery::open(options.get<std::string>("gallery"), embedder->id());
   const auto local = std::make_shared<Local>(std::move(gallery), std::move(embedder));
   return [local, k, threshold](std::string bytes) {
     SearchRequest request;

@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/io/file.h"
+#include "index/embedder_options.h"
 #include "serve/http_server.h"
 #include "serve/routes.h"
 #include "serve/service.h"
@@ -21,8 +22,7 @@ Options declare_options() {
   Options options("kindred-serve",
                   "Answers over HTTP which images of a gallery are nearest to the ones it is sent.");
   options.add<std::string>("gallery", "", "folder of the gallery, as kindred-index builds it");
-  options.add<std::string>("model", "", "model file that the gallery was built with");
-  options.add<std::string>("device", "cpu", "where the model runs: cpu, cuda, cuda:1");
+  add_embedder_options(options);
   declare_threshold_options(options);  // for requests that name none
   options.accept_config_files();
   options.group("Network");
@@ -73,9 +73,7 @@ bool wait_for_signal(const sigset_t& signals, std::chrono::milliseconds time) {
 int run(int argc, const char* const* argv) {
   Options options = declare_options();
   if (options.parse(argc, argv) == Options::Outcome::done) return 0;
-  for (const char* name : {"gallery", "model"}) {
-    if (options.get<std::string>(name).empty()) fail_usage("--", name, " is missing; see --help");
-  }
+  if (options.get<std::string>("gallery").empty()) fail_usage("--gallery FOLDER is needed; see --help");
 
   ServerOptions server_options;
   server_options.address = options.get<std::string>("address");
@@ -111,10 +109,8 @@ int run(int argc, const char* const* argv) {
       [&](const Problem& problem) { return routes.refuse(problem); });
   log_info("listening on ", server_options.address, ":", server.port(), ", loading");
   auto loading = std::async(std::launch::async, [&] {
-    ImageEmbedder embedder =
-        open_embedder(options.get<std::string>("model"), options.get<std::string>("device"),
-                      service_options.batch.max_batch);
-    Gallery gallery = Gallery::open(options.get<std::string>("gallery"), embedder.model_id);
+    auto embedder = require_embedder(options);
+    Gallery gallery = Gallery::open(options.get<std::string>("gallery"), embedder->id());
     routes.open(std::make_shared<Service>(std::move(gallery), std::move(embedder), service_options, metrics));
   });
   while (loading.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
-
-#include "common/embedder.h"
 
 namespace kindred {
 
@@ -43,7 +40,8 @@ class Service::Stopwatch {
   const Clock::time_point begin_ = Clock::now();
 };
 
-Service::Service(Gallery gallery, ImageEmbedder embedder, const ServiceOptions& options, Metrics& metrics)
+Service::Service(Gallery gallery, std::unique_ptr<PictureEmbedder> embedder, const ServiceOptions& options,
+                 Metrics& metrics)
     : gallery_(std::move(gallery)),
       metrics_(metrics),
       decode_limits_(options.decode),
@@ -229,13 +227,6 @@ EmbedResponse Service::embed(const EmbedRequest& request) {
     response.embeddings[places[i]] = std::vector<float>(begin, begin + batcher_.dim());
   }
   return response;
-}
-
-ImageEmbedder open_embedder(const std::string& model_path, const std::string& device, int64_t max_batch) {
-  const auto embedder = std::make_shared<Embedder>(
-      Embedder::open(model_path, Device::parse(device), static_cast<int>(max_batch)));
-  return {embedder->dim(), embedder->model_id(),
-          [embedder](std::span<const Image> images, float* out) { embedder->embed(images, out); }};
 }
 
 }  // namespace kindred

@@ -23,7 +23,8 @@ class Service {
   /// Warms the embedder up. Throws Error: the gallery is of another model or dimension, the embedder's rows
   /// are no unit vectors, the threshold asks for a target that was not calibrated. `metrics` must live
   /// longer.
-  Service(Gallery gallery, ImageEmbedder embedder, const ServiceOptions& options, Metrics& metrics);
+  Service(Gallery gallery, std::unique_ptr<PictureEmbedder> embedder, const ServiceOptions& options,
+          Metrics& metrics);
 
   /// One bad query of several becomes a problem in its own result; a single one is thrown as Problem, as is
   /// all that concerns the whole request. Safe from several threads.
@@ -53,8 +54,5 @@ class Service {
   EmbedBatcher batcher_;
   std::optional<AppliedThreshold> threshold_;
 };
-
-/// Opens a model file as an ImageEmbedder. Throws Error.
-ImageEmbedder open_embedder(const std::string& model_path, const std::string& device, int64_t max_batch);
 
 }  // namespace kindred
