@@ -40,7 +40,11 @@ BUILD=build scripts/build.sh kindred-make-demo-data kindred-train kindred-model 
   kindred-serve kindred-query
 
 step "data: characters drawn in the fonts of this machine"
-"$bin/kindred-make-demo-data" --output "$data" --size 48 --difficulty 0.4
+make_data() { "$bin/kindred-make-demo-data" --output "$data" --size 48 --difficulty 0.4; }
+if ! make_data; then  # made by an older version, with other options
+  rm -rf "$data"
+  make_data
+fi
 
 step "training on $ranks ranks"
 rm -rf "$demo/run" "$gallery" "$untrained"

@@ -27,6 +27,7 @@ using List = std::vector<std::string>;
 struct Option {
   std::string name, help;
   OptionVariant value;
+  std::string default_text;
   std::string source = "default";
   int pass = 0;  // the file or command line that set it last; 0: none
   bool in_files = true;
@@ -72,6 +73,7 @@ struct Options::Impl {
   Option& declare(Option option) {
     KINDRED_ASSERT(!option.name.empty() && !option.help.empty());
     const std::string name = option.name;
+    option.default_text = option_value_text(option.value);
     const auto [place, fresh] = options.emplace(name, std::move(option));
     KINDRED_ASSERT(fresh);
     return place->second;
@@ -166,8 +168,9 @@ void Options::footer(const std::string& text) { impl_->footer = text; }
 // same code.
 po::parsed_options Options::Impl::tokenize(List words) const {
   const auto option_of = [&](std::string_view word) -> const Option* {
-    if (!word.starts_with("--")) return nullptr;
-    const auto found = options.find(word.substr(2, word.find('=') - 2));
+    const size_t dashes = word.size() == 2 ? 1 : 2;  // "-k" is "--k"
+    if (!word.starts_with(std::string_view("--").substr(0, dashes))) return nullptr;
+    const auto found = options.find(word.substr(dashes, word.find('=') - dashes));
     return found == options.end() || is_positional(found->first) ? nullptr : &found->second;
   };
   for (std::string& word : words) {
@@ -175,14 +178,15 @@ po::parsed_options Options::Impl::tokenize(List words) const {
     const Option* option = option_of(word);
     if (option != nullptr && std::holds_alternative<bool>(option->value) &&
         word.find('=') == std::string::npos)
-      word += "=true";
+      word = concat("--", option->name, "=true");
   }
   po::options_description declared;
   for (const auto& [name, option] : options) {
     if (is_positional(name)) continue;
     auto* value = po::value<std::string>();
     if (std::holds_alternative<bool>(option.value)) value->implicit_value("true");
-    declared.add_options()(name == "help" ? "help,h" : name.c_str(), value, "");
+    const std::string spelling = name == "help" ? "help,h" : name.size() == 1 ? name + "," + name : name;
+    declared.add_options()(spelling.c_str(), value, "");
   }
   const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
   try {
@@ -350,9 +354,9 @@ std::string Options::help_text(int width) const {
     rows.clear();
     for (const std::string& name : group.options) {
       const Option& option = impl_->at(name);
-      const std::string value = option_value_text(option.value);
+      const std::string& value = option.default_text;
       const bool silent = value.empty() || (std::holds_alternative<bool>(option.value) && value == "false");
-      rows.push_back({concat("--", name, option_placeholder(option.value)),
+      rows.push_back({concat(name.size() == 1 ? "-" : "--", name, option_placeholder(option.value)),
                       option.help + (silent ? "" : concat(" (default ", value, ")"))});
     }
     out += concat("\n", group.title.empty() ? "options" : group.title, ":\n", help_table(rows, width));

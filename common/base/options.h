@@ -30,9 +30,9 @@ class Options {
   ~Options();
   Options(Options&&) noexcept;
 
-  /// Declares an option. A bool may be given alone (`--resume-strict`) or with a value (`--shuffle=false`).
-  /// Given again, a list grows and any other option takes the last value; in one config file only lists may
-  /// repeat.
+  /// Declares an option; one of a single letter may be written with one dash, too (`-k 5`). A bool may be
+  /// given alone (`--resume-strict`) or with a value (`--shuffle=false`). Given again, a list grows and any
+  /// other option takes the last value; in one config file only lists may repeat.
   template <OptionValue T>
   void add(const std::string& name, T default_value, const std::string& help);
 

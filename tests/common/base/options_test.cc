@@ -106,6 +106,22 @@ TEST(Options, DoNotLetASwitchSwallowTheNextWord) {
   EXPECT_THAT(options.get<List>("image"), ElementsAre("a.png"));
 }
 
+TEST(Options, TakeSingleLettersWithOneDash) {
+  for (const List& words : {List{"-k", "3"}, List{"-k3"}, List{"--k", "3"}, List{"--k=3"}}) {
+    Options options("kindred-query", "Asks.");
+    options.add("k", int64_t{5}, "how many");
+    options.add("v", false, "more words");
+    options.positional("image", "pictures", 0, -1);
+    List more = words;
+    more.insert(more.end(), {"-v", "a.png"});
+    parse(options, more);
+    EXPECT_EQ(options.get<int64_t>("k"), 3);
+    EXPECT_TRUE(options.get<bool>("v"));
+    EXPECT_THAT(options.get<List>("image"), ElementsAre("a.png"));
+    EXPECT_THAT(options.help_text(), HasSubstr("\n  -k N  how many (default 5)\n"));
+  }
+}
+
 TEST(Options, TakeAnEmptyText) { EXPECT_EQ(parsed({"--output", ""}).get<std::string>("output"), ""); }
 
 TEST(Options, ExplainWrongCommandLines) {
@@ -293,10 +309,10 @@ exit codes: 0 done
 TEST(Options, GiveALongNameALineOfItsOwn) {
   Options options("p", "s");
   options.add("a.name.that.is.longer.than.the.column", true, "help");
-  options.add("b", true, "help");
+  options.add("bb", true, "help");
   EXPECT_THAT(options.help_text(),
-              HasSubstr("\n  --a.name.that.is.longer.than.the.column\n       help (default true)\n"
-                        "  --b  help (default true)\n"));
+              HasSubstr("\n  --a.name.that.is.longer.than.the.column\n        help (default true)\n"
+                        "  --bb  help (default true)\n"));
 }
 
 TEST(Options, StopAfterHelpAndVersion) {
