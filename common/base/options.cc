@@ -27,7 +27,7 @@ using List = std::vector<std::string>;
 struct Option {
   std::string name, help;
   OptionVariant value;
-  std::string default_text;
+  std::string default_text = {};  // of the value, when declared
   std::string source = "default";
   int pass = 0;  // the file or command line that set it last; 0: none
   bool in_files = true;
