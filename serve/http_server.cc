@@ -114,6 +114,8 @@ std::optional<Problem> problem_of(const error_code& error, bool expired, const S
 
 }  // namespace
 
+// In the coroutines below no temporary that owns something stands inside a co_await expression: GCC 12
+// destroys it twice (GCC bug 99576).
 struct HttpServer::Impl {
   Impl(const ServerOptions& o, HttpHandler h, Refuse r)
       : options(o),
@@ -178,16 +180,16 @@ struct HttpServer::Impl {
   }
 
   awaitable<void> serve(std::shared_ptr<Connection> connection) {
-    while (co_await serve_one(*connection)) ++connection->served;
+    for (bool again = true; again; ++connection->served) again = co_await serve_one(*connection);
     close(*connection);
     connections.erase(connection);
     --open;
   }
 
   awaitable<void> turn_away(std::shared_ptr<Connection> connection) {
-    co_await write(*connection,
-                   refuse(Problem(503, "too-many-connections", options.connections, " connections are open")),
-                   11, false);
+    HttpResponse response =
+        refuse(Problem(503, "too-many-connections", options.connections, " connections are open"));
+    co_await write(*connection, response, 11, false);
     close(*connection);
     --open;
   }
@@ -238,11 +240,11 @@ struct HttpServer::Impl {
       response = refuse(Problem(429, "queue-full", waiting, " requests wait; try again in a moment"));
     } else {
       ++waiting;
-      response =
-          co_await run_on(workers, [this, request = take_request(parser)] { return handler(request); });
+      auto work = [this, request = take_request(parser)] { return handler(request); };
+      response = co_await run_on(workers, std::move(work));
       --waiting;
     }
-    co_return co_await write(connection, std::move(response), version, keep_alive);
+    co_return co_await write(connection, response, version, keep_alive);
   }
 
   static HttpRequest take_request(http::request_parser<http::string_body>& parser) {
@@ -252,7 +254,7 @@ struct HttpServer::Impl {
             text(message[http::field::accept]), std::move(message.body())};
   }
 
-  awaitable<bool> write(Connection& connection, HttpResponse response, unsigned version, bool keep_alive) {
+  awaitable<bool> write(Connection& connection, HttpResponse& response, unsigned version, bool keep_alive) {
     http::response<http::string_body> message(static_cast<http::status>(response.status), version);
     message.set(http::field::server, concat("kindred/", kVersion));
     message.set(http::field::content_type, response.content_type);
@@ -269,7 +271,8 @@ struct HttpServer::Impl {
 
   /// Closing a socket with unread bytes resets it and can take the answer along: read on for a moment.
   awaitable<void> refuse_and_linger(Connection& connection, const Problem& problem) {
-    co_await write(connection, refuse(problem), 11, false);
+    HttpResponse response = refuse(problem);
+    co_await write(connection, response, 11, false);
     error_code error;
     connection.socket.shutdown(tcp::socket::shutdown_send, error);
     connection.limit(kLinger);
