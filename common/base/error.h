@@ -1,5 +1,5 @@
-// Errors. `Error` is what a user, a file, a peer or a machine did; KINDRED_ASSERT is for what only our own bug
-// can cause, and nothing reachable from outside may trip it.
+// Errors. `Error` is what a user, a file, a peer or a machine did; KINDRED_ASSERT is for what only our own
+// bug can cause, and nothing reachable from outside may trip it.
 #pragma once
 
 #include <stdexcept>

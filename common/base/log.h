@@ -19,12 +19,20 @@ void set_log_prefix(std::string prefix);
 void log_line(LogLevel level, std::string_view text);
 
 template <class... Parts>
-void log_debug(const Parts&... parts) { log_line(LogLevel::debug, concat(parts...)); }
+void log_debug(const Parts&... parts) {
+  log_line(LogLevel::debug, concat(parts...));
+}
 template <class... Parts>
-void log_info(const Parts&... parts) { log_line(LogLevel::info, concat(parts...)); }
+void log_info(const Parts&... parts) {
+  log_line(LogLevel::info, concat(parts...));
+}
 template <class... Parts>
-void log_warning(const Parts&... parts) { log_line(LogLevel::warning, concat(parts...)); }
+void log_warning(const Parts&... parts) {
+  log_line(LogLevel::warning, concat(parts...));
+}
 template <class... Parts>
-void log_error(const Parts&... parts) { log_line(LogLevel::error, concat(parts...)); }
+void log_error(const Parts&... parts) {
+  log_line(LogLevel::error, concat(parts...));
+}
 
 }  // namespace kindred

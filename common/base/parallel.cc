@@ -8,7 +8,8 @@
 namespace kindred {
 
 #if defined(__SANITIZE_THREAD__)
-constexpr bool kSerial = true;  // libgomp is not instrumented: its barriers look like races to ThreadSanitizer
+constexpr bool kSerial =
+    true;  // libgomp is not instrumented: its barriers look like races to ThreadSanitizer
 #else
 constexpr bool kSerial = false;
 #endif

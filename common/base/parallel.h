@@ -12,16 +12,21 @@ int thread_count();
 void set_thread_count(int threads);
 
 namespace detail {
-/// Runs body(context, begin, end) over parts of [0, n); an exception of any part is thrown once, after all end.
-void parallel_ranges(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end), void* context);
+/// Runs body(context, begin, end) over parts of [0, n); an exception of any part is thrown once, after all
+/// end.
+void parallel_ranges(int64_t n, int64_t grain, void (*body)(void* context, int64_t begin, int64_t end),
+                     void* context);
 }  // namespace detail
 
-/// Calls f(begin, end) on disjoint ranges that cover [0, n), each of at least `grain` elements where n allows.
-/// Which ranges depends on the thread count: f must not. Nested calls run serially.
+/// Calls f(begin, end) on disjoint ranges that cover [0, n), each of at least `grain` elements where n
+/// allows. Which ranges depends on the thread count: f must not. Nested calls run serially.
 template <class F>
 void parallel_ranges(int64_t n, int64_t grain, F&& f) {
   detail::parallel_ranges(
-      n, grain, [](void* context, int64_t begin, int64_t end) { (*static_cast<std::remove_reference_t<F>*>(context))(begin, end); },
+      n, grain,
+      [](void* context, int64_t begin, int64_t end) {
+        (*static_cast<std::remove_reference_t<F>*>(context))(begin, end);
+      },
       &f);
 }
 

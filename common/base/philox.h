@@ -23,7 +23,8 @@ KINDRED_PHILOX PhiloxBlock philox(uint64_t key, uint32_t c0, uint32_t c1, uint32
   uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0, n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
+    const uint32_t n0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0,
+                   n2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
     c1 = static_cast<uint32_t>(p1), c3 = static_cast<uint32_t>(p0), c0 = n0, c2 = n2;
     k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }
@@ -38,7 +39,8 @@ class Random {
  public:
   Random(uint64_t seed, std::array<uint64_t, 3> path) : key_(seed) {
     for (uint64_t part : path) {  // fold the path into the key, so that equal counters never share a stream
-      const PhiloxBlock block = philox(key_, static_cast<uint32_t>(part), static_cast<uint32_t>(part >> 32), 0x6b696e64u, 0);
+      const PhiloxBlock block =
+          philox(key_, static_cast<uint32_t>(part), static_cast<uint32_t>(part >> 32), 0x6b696e64u, 0);
       key_ = uint64_t{block.word[0]} << 32 | block.word[1];
     }
   }
@@ -66,7 +68,8 @@ class Random {
     return static_cast<int64_t>(static_cast<Wide>(high << 32 | low) * static_cast<uint64_t>(n) >> 64);
   }
 
-  /// Standard normal by Box and Muller; one of the pair is thrown away, so that a draw costs a fixed count of words.
+  /// Standard normal by Box and Muller; one of the pair is thrown away, so that a draw costs a fixed count of
+  /// words.
   double normal() {
     const double u = 1 - uniform(), v = uniform();
     return std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v);

@@ -29,10 +29,10 @@ void append(std::string& out, T part) {
   append(out, static_cast<unsigned long long>(part));
 }
 template <class T>
-  requires requires(const T& value) { { value.text() } -> std::convertible_to<std::string>; }
-void append(std::string& out, const T& part) {
-  out += part.text();
+requires requires(const T& value) {
+  { value.text() } -> std::convertible_to<std::string>;
 }
+void append(std::string& out, const T& part) { out += part.text(); }
 }  // namespace detail
 
 /// Joins strings, characters, numbers (shortest form that reads back) and anything with `text()`.
@@ -54,7 +54,8 @@ std::vector<std::string> split_words(std::string_view text);
 
 std::string_view trim(std::string_view text);
 
-/// The whole text as a number. Throws Error naming `what` on anything else (trailing text, overflow, not finite).
+/// The whole text as a number. Throws Error naming `what` on anything else (trailing text, overflow, not
+/// finite).
 int64_t parse_int(std::string_view text, std::string_view what);
 double parse_double(std::string_view text, std::string_view what);
 

@@ -18,7 +18,8 @@ struct DecodeLimits {
 };
 
 /// Grey, CMYK, palette, 16-bit and transparent pictures become RGB (transparency over white).
-/// Throws Error "name: reason" for anything that is not a complete picture within the limits. Hostile bytes are safe.
+/// Throws Error "name: reason" for anything that is not a complete picture within the limits. Hostile bytes
+/// are safe.
 Image decode_image(std::string_view bytes, std::string_view name, const DecodeLimits& limits = {});
 
 /// Reads and decodes a file. Throws Error.

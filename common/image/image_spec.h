@@ -1,4 +1,5 @@
-// The one description of preprocessing that training, indexing and serving obey. It is part of the model file.
+// The one description of preprocessing that training, indexing and serving obey. It is part of the model
+// file.
 #pragma once
 
 #include <array>
