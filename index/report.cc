@@ -184,7 +184,7 @@ std::string histogram_chart(const Evaluation& main) {
   };
   const std::vector<ChartSeries> series{shares(genuine, "pairs of one class"),
                                         shares(impostor, "pairs of two classes")};
-  ChartAxis x{concat("cosine (", escape_html(main.name), ")"),
+  ChartAxis x{concat("cosine (", main.name, ")"),
               std::floor(score(first) * 5) / 5,
               std::ceil(score(last + 1) * 5) / 5,
               false,

@@ -127,13 +127,14 @@ struct HttpServer::Impl {
   const ServerOptions options;
   const HttpHandler handler;
   const Refuse refuse;
-  std::set<std::shared_ptr<Connection>> connections;  // of the network thread
   std::atomic<bool> draining{false};
   std::atomic<int64_t> open{0};  // connections, and the acceptor
   int64_t waiting = 0;
   asio::thread_pool workers;
   asio::io_context io{1};
   tcp::acceptor acceptor;
+  // Of the network thread. Behind `io`: sockets and timers must not outlive it.
+  std::set<std::shared_ptr<Connection>> connections;
   std::thread network;
   int port = 0;
 

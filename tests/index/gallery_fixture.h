@@ -1,38 +1,22 @@
-// What the gallery tests share: a temporary folder, random unit vectors, items, and a plain gallery to
+// What the gallery tests share: random unit vectors, items, and a plain gallery to
 // compare with.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <stdlib.h>  // mkdtemp
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "common/base/philox.h"
 #include "index/gallery.h"
+#include "tests/support/temporary_folder.h"
 
 namespace kindred {
 
-/// A fresh folder, removed with everything in it at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kindred-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = name;
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using test::TemporaryFolder;
 
 inline std::vector<float> unit_rows(int64_t n, int dim, uint64_t seed) {
   Random random(seed, {1, 2, 3});

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 

@@ -84,11 +84,15 @@ inline Gallery quarter_gallery(const std::string& folder, int items = kItems) {
   info.dim = kDim;
   info.index_type = "exact";
   Gallery gallery = Gallery::create(folder, info);
+  std::vector<GalleryItem> list;
+  std::vector<float> vectors;
   for (int i = 0; i < items; ++i) {
-    const GalleryItem item{concat("item", i), concat("/pictures/", i, ".png"), concat("label", i % kLabels),
-                           Json(), "00"};
-    gallery.add(std::span(&item, 1), quarter_vector(static_cast<uint64_t>(i)));
+    list.push_back(
+        {concat("item", i), concat("/pictures/", i, ".png"), concat("label", i % kLabels), Json(), "00"});
+    const std::vector<float> vector = quarter_vector(static_cast<uint64_t>(i));
+    vectors.insert(vectors.end(), vector.begin(), vector.end());
   }
+  gallery.add(list, vectors);
   gallery.set_thresholds(
       {{1e-1, 0.90, 0.099, 0.80, 99, 500, 1000}, {1e-2, 0.97, 0.0098, 0.60, 10, 500, 1000}});
   return gallery;
