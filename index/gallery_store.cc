@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "common/base/hash.h"
 
@@ -123,6 +124,25 @@ struct GalleryStore::Impl {
     return statement.step() ? statement.integer(0) : 0;
   }
 
+  /// SQLite notices a missing page when it is read, which may be much later. Pages may still lie in a
+  /// journal.
+  void check_length() const {
+    std::error_code none;
+    if (const auto journal = std::filesystem::file_size(path + "-wal", none); !none && journal > 0) return;
+    const int64_t found = static_cast<int64_t>(std::filesystem::file_size(path));
+    if (const int64_t expected = pragma("page_size") * header_pages(); found < expected)
+      fail(path, ": cut short: has ", found, " bytes, its header says ", expected, kRepair);
+  }
+  /// The database's size in pages by its header: bytes 28 to 31, big-endian (SQLite file format,
+  /// section 1.3.7).
+  int64_t header_pages() const {
+    std::ifstream file(path, std::ios::binary);
+    unsigned char bytes[4] = {};
+    file.seekg(28);
+    file.read(reinterpret_cast<char*>(bytes), 4);
+    return int64_t{bytes[0]} << 24 | int64_t{bytes[1]} << 16 | int64_t{bytes[2]} << 8 | bytes[3];
+  }
+
   void check_schema() const {
     if (pragma("application_id") != kApplicationId) fail(path, ": is not a Kindred gallery");
     if (const int64_t format = pragma("user_version"); format != kFormat)
@@ -179,6 +199,7 @@ GalleryStore GalleryStore::open(const std::string& path, const std::string& gall
   auto impl =
       std::make_unique<Impl>(path, dim, writable ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, immutable);
   impl->run("PRAGMA cell_size_check = ON");
+  impl->check_length();
   impl->check_schema();
   if (writable) impl->run("PRAGMA synchronous = FULL");
   impl->check_facts(gallery_id);
