@@ -10,6 +10,7 @@
 #include "common/base/hash.h"
 #include "common/io/file.h"
 #include "common/models/model_file.h"
+#include "tests/support/process.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/trainer/train/tiny_run.h"
 
@@ -17,27 +18,8 @@ namespace kindred {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Starts a program without a shell; standard output and error go to `log`.
-pid_t start(const std::vector<std::string>& arguments, const std::string& log) {
-  std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-  argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (freopen(log.c_str(), "a", stdout) == nullptr || dup2(fileno(stdout), STDERR_FILENO) < 0) _exit(126);
-    execvp(argv[0], argv.data());
-    _exit(127);
-  }
-  return child;
-}
-
-// The exit code, or 128 + signal.
-int wait_for(pid_t child) {
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
+using test::start;
+using test::wait_for;
 
 class Resume : public ::testing::Test {
  protected:
