@@ -139,7 +139,9 @@ int run(int argc, const char* const* argv) {
       }
     } catch (const Error& error) {  // the other images still have answers
       failed = true;
-      std::fprintf(stderr, "kindred-query: %s: %s\n", path.c_str(), error.what());
+      const std::string reason = error.what();  // of reading the file: names it already
+      const std::string text = reason.starts_with(path) ? reason : concat(path, ": ", reason);
+      std::fprintf(stderr, "kindred-query: %s\n", text.c_str());
       if (json) document.push_back({{"image", path}, {"error", error.what()}});
     }
   }

@@ -38,6 +38,7 @@ int train(int argc, char** argv) {
     log_info("done: ", config.run, "/model.safetensors");
     return 0;
   } catch (const UsageError& error) {  // the same on every rank: one tells
+    if (communicator->size() == 1) throw;
     if (communicator->rank() == 0) log_error(error.what());
     return 2;
   } catch (const NotFinite& error) {

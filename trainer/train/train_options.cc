@@ -106,7 +106,9 @@ class Reader {
   Text text(const char* name) const { return options_.get<Text>(name); }
   bool flag(const char* name) const { return options_.get<bool>(name); }
   [[noreturn]] void fail_value(const char* name, const Text& found, const Text& expected) const {
+    if (!options_.given(name)) fail_usage("option '", name, "' is missing; expected ", expected);
     fail_usage(options_.source(name), ": '", name, "' is ", found.empty() ? "empty" : found, "; expected ",
+               expected); expected ",
                expected);
   }
 
