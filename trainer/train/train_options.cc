@@ -108,7 +108,6 @@ class Reader {
   [[noreturn]] void fail_value(const char* name, const Text& found, const Text& expected) const {
     if (!options_.given(name)) fail_usage("option '", name, "' is missing; expected ", expected);
     fail_usage(options_.source(name), ": '", name, "' is ", found.empty() ? "empty" : found, "; expected ",
-               expected); expected ",
                expected);
   }
 
