@@ -65,6 +65,16 @@ TEST_F(MpiRanks, TrainAsOneProcessDoes) {
   for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(two[i], one[i], 1e-3 * one[i]) << "step " << i + 1;
 }
 
+TEST_F(MpiRanks, ADivergingRunStopsAndNamesStepLayerAndSamples) {
+  EXPECT_EQ(train(2, "diverged", {"--train.lr", "1e30", "--train.clip_norm", "0"}), 76);
+  const std::string text = log("diverged");
+  for (const char* part : {"step ", "first layer with a value that is not finite: ", "samples of rank 0: ",
+                           "samples of rank 1: "}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " is missing in\n" << text;
+  }
+  EXPECT_EQ(text.find("none on this rank"), std::string::npos) << text;
+}
+
 TEST_F(MpiRanks, AWrongOptionIsToldOnceAndEndsAllRanks) {
   EXPECT_EQ(train(2, "wrong", {"--train.losses", "tripplet"}), 2);
   const std::string text = log("wrong");
