@@ -7,15 +7,13 @@
 #include <optional>
 
 #include "common/base/version.h"
-#include "index/report_style.h"
-#include "index/svg.h"
+#include "common/report/page.h"
 #include "index/thumbnails.h"
 
 namespace kindred {
 
 namespace {
 
-constexpr size_t kMostSeries = 6;  // as many as the style has colours
 constexpr int kThumbnail = 104;
 
 std::string percent(double share, int decimals = 1) { return fixed(100 * share, decimals) + " %"; }
@@ -34,10 +32,6 @@ const OperatingPoint* point_at(const Evaluation& one, double target) {
 std::optional<double> tpr_at(const Evaluation& one, double target) {
   const OperatingPoint* point = point_at(one, target);
   return point == nullptr ? std::nullopt : std::optional(point->true_positive_rate);
-}
-
-std::string card(std::string_view value, std::string_view name) {
-  return concat("<div class=\"card\"><b>", value, "</b><span>", name, "</span></div>\n");
 }
 
 std::string head(const Evaluation& main) {
@@ -114,17 +108,6 @@ std::string thresholds(const Evaluation& main) {
   return out + "</tbody></table></div>\n";
 }
 
-std::string legend(std::span<const ChartSeries> series) {
-  std::string out = "<div class=\"legend\">";
-  for (size_t i = 0; i < series.size(); ++i)
-    out += concat("<span><i class=\"s", i, "\"></i>", escape_html(series[i].name), "</span>");
-  return out + "</div>";
-}
-
-std::string panel(const std::string& chart, std::span<const ChartSeries> series) {
-  return concat("<div class=\"panel\">", chart, legend(series), "</div>\n");
-}
-
 std::string roc_chart(std::span<const Evaluation> all) {
   // Down to the rate of a single false accept: below that the curve has nothing to say.
   double least = 0.1;
@@ -143,7 +126,7 @@ std::string roc_chart(std::span<const Evaluation> all) {
     for (const RocPoint& point : one.verification.roc)
       series.back().points.emplace_back(point.false_positive_rate, point.true_positive_rate);
   }
-  return panel(line_chart("ROC: same or not the same", x, y, series), series);
+  return chart_panel(line_chart("ROC: same or not the same", x, y, series), series);
 }
 
 std::string recall_chart(std::span<const Evaluation> all) {
@@ -155,7 +138,7 @@ std::string recall_chart(std::span<const Evaluation> all) {
     series.push_back({one.name, {}, true});
     for (const auto& [k, value] : one.retrieval.recall_at_k) series.back().points.emplace_back(k, value);
   }
-  return panel(line_chart("A picture of the class among the K nearest", x, y, series), series);
+  return chart_panel(line_chart("A picture of the class among the K nearest", x, y, series), series);
 }
 
 std::string histogram_chart(const Evaluation& main) {
@@ -200,7 +183,7 @@ std::string histogram_chart(const Evaluation& main) {
   for (const OperatingPoint& point : main.verification.at_fpr)
     if (point.threshold >= x.low && point.threshold <= x.high)
       marks.push_back({point.threshold, concat("FPR ", 100 * point.target_fpr, " %")});
-  return panel(line_chart("Scores of pairs, and the thresholds", x, y, series, marks), series);
+  return chart_panel(line_chart("Scores of pairs, and the thresholds", x, y, series, marks), series);
 }
 
 std::string figure(std::string_view kind, const std::string& path, const std::string& caption) {
@@ -231,19 +214,14 @@ std::string html_report(std::span<const Evaluation> evaluations, std::span<const
   KINDRED_ASSERT(!evaluations.empty());
   const Evaluation& main = evaluations[0];
   const std::span drawn = evaluations.first(std::min(kMostSeries, evaluations.size()));
-  std::string out = concat(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
-      "content=\"width=device-width, initial-scale=1\">\n<title>",
-      escape_html(main.name), " - Kindred</title>\n<style>", kReportStyle,
-      "</style>\n</head>\n<body>\n<main>\n");
-  out += head(main);
+  std::string out = head(main);
   out += comparison(evaluations);
   out += "<h2>In pictures</h2>\n<div class=\"charts\">\n";
   out += roc_chart(drawn) + histogram_chart(main) + recall_chart(drawn) + "</div>\n";
   out += thresholds(main);
   out += pictures(retrievals);
-  out += concat("<footer>Written by kindred-eval ", kVersion, ". Rates are exact over all pairs.</footer>\n");
-  return out + "</main>\n</body>\n</html>\n";
+  return html_page(main.name, out,
+                   concat("Written by kindred-eval ", kVersion, ". Rates are exact over all pairs."));
 }
 
 }  // namespace kindred

@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 COMMON = ["common/base", "common/io", "common/image", "common/engine", "common/ops", "common/models",
-          "common/metrics", "common/embedder"]
+          "common/metrics", "common/report", "common/embedder"]
 
 # Longest matching prefix counts. A folder may always include itself.
 MAY_INCLUDE = {
@@ -28,6 +28,7 @@ MAY_INCLUDE = {
     "common/ops": ["common/base", "common/engine"],
     "common/models": ["common/base", "common/io", "common/image", "common/engine", "common/ops"],
     "common/metrics": ["common/base", "common/engine"],
+    "common/report": ["common/base"],
     "common/embedder": COMMON,
     "trainer/data": ["common/base", "common/io", "common/image"],
     "trainer/dist": ["common/base", "common/engine"],

@@ -9,6 +9,7 @@
 #include "common/base/progress.h"
 #include "common/io/file.h"
 #include "common/io/tfevents.h"
+#include "trainer/train/run_report.h"
 
 namespace kindred {
 
@@ -35,7 +36,8 @@ std::string kept_lines(const std::string& path, int64_t last_step) {
 
 struct RunLog::Impl {
   Impl(const std::string& folder, int64_t resume_step, int64_t total_steps, int64_t global_batch, int every)
-      : path(folder + "/metrics.jsonl"),
+      : run(folder),
+        path(folder + "/metrics.jsonl"),
         log_every(every),
         batch(global_batch),
         last_step(total_steps),
@@ -52,7 +54,7 @@ struct RunLog::Impl {
     if (::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) fail_errno(path, "write");
   }
 
-  const std::string path;
+  const std::string run, path;
   const int log_every;
   const int64_t batch, last_step;
   EventFile events;
@@ -134,6 +136,10 @@ void RunLog::evaluation(int64_t step, double epoch, const EvaluationResult& resu
            fixed(100 * result.verification.at_fpr[1].true_positive_rate, 2), "%, EER ",
            fixed(100 * result.verification.equal_error_rate, 2), "% (", result.retrieval.queries,
            " queries, ", fixed(result.seconds, 1), " s)");
+}
+
+void RunLog::draw_report() {
+  if (impl_) write_file(impl_->run + "/report.html", run_report(impl_->run, read_file(impl_->path)));
 }
 
 void RunLog::sync() {

@@ -1,4 +1,5 @@
-// What a run tells: a progress line for people, metrics.jsonl for programs, event files for TensorBoard.
+// What a run tells: a progress line and report.html for people, metrics.jsonl for programs, event files for
+// TensorBoard.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,8 @@ class RunLog {
 
   void step(const StepRecord& record);
   void evaluation(int64_t step, double epoch, const EvaluationResult& result);
+  /// Draws report.html anew from metrics.jsonl.
+  void draw_report();
   /// Everything so far is on disk when this returns; called before a checkpoint is published.
   void sync();
 

@@ -284,7 +284,9 @@ void Trainer::Impl::checkpoint() {
 }
 
 void Trainer::Impl::evaluate() {
-  if (evaluator) log->evaluation(steps_done, epochs_done(), evaluator->run());
+  if (!evaluator) return;
+  log->evaluation(steps_done, epochs_done(), evaluator->run());
+  log->draw_report();
 }
 
 Trainer::Trainer(const TrainConfig& config, const Options& options, Stream& stream,
@@ -308,9 +310,11 @@ Trainer::End Trainer::run() {
     if (last || (every > 0 ? it.steps_done % every == 0 : epoch_ends)) it.checkpoint();
     if (!last && it.anyone_wants_to_stop()) {
       it.checkpoint();
+      it.log->draw_report();
       return End::stopped;
     }
   }
+  it.log->draw_report();
   if (it.writes) {
     save_model(it.config.run + "/model.safetensors", it.config.model, it.parameters,
                {{"training_config", read_file(it.config.run + "/config.conf")}});

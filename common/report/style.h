@@ -1,4 +1,4 @@
-// The look of the evaluation report.
+// The look of the reports.
 #pragma once
 
 namespace kindred {

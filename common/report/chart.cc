@@ -1,4 +1,4 @@
-#include "index/svg.h"
+#include "common/report/chart.h"
 
 #include <algorithm>
 #include <cmath>
@@ -79,6 +79,18 @@ std::string escape_html(std::string_view text) {
       out += c;
   }
   return out;
+}
+
+ChartAxis round_axis(std::string label, double low, double high) {
+  if (!std::isfinite(low)) low = 0;
+  if (!std::isfinite(high) || high < low) high = low;
+  if (high == low) high = low + std::max(1.0, std::abs(low));
+  const double rough = (high - low) / 5, power = std::pow(10, std::floor(std::log10(rough)));
+  const double step = power * (rough <= power ? 1 : rough <= 2 * power ? 2 : rough <= 5 * power ? 5 : 10);
+  const double first = std::floor(low / step + 1e-9), last = std::ceil(high / step - 1e-9);
+  ChartAxis axis{std::move(label), first * step, last * step, false, {}};
+  for (double tick = first; tick <= last; ++tick) axis.ticks.push_back(tick * step);
+  return axis;
 }
 
 std::string line_chart(std::string_view title, const ChartAxis& x, const ChartAxis& y,

@@ -20,6 +20,10 @@ struct ChartAxis {
   std::vector<double> ticks;
 };
 
+/// A linear axis around [low, high] whose ends and some 5 ticks are round: 1, 2 or 5 times a power of ten.
+/// Equal or infinite ends give an axis around what there is.
+ChartAxis round_axis(std::string label, double low, double high);
+
 struct ChartSeries {
   std::string name;
   std::vector<std::pair<double, double>> points;
