@@ -26,13 +26,18 @@ struct EmbeddingBatch {
   Tensor all_labels;      // [M]
   Tensor all_sample_ids;  // [M]
   int64_t first_row = 0;
+  Tensor raw, all_raw;  // [B, D], [M, D] before they were made unit rows; only where a loss reads_raw()
+  Tensor teacher, all_teacher;  // [B, T], [M, T] unit rows of Loss::teacher() for the same images
+  uint64_t seed = 0;            // of the run; with `step` (steps done) the key of everything a loss draws
+  int64_t step = 0;
 };
 
 /// Where gradients go; always +=. dL/d(embeddings) of this rank's rows as anchors, and of all rows as
 /// references: the caller adds the reduce-scattered second to the first.
 struct EmbeddingGradients {
-  Tensor anchors;     // [B, D]
-  Tensor references;  // [M, D]
+  Tensor anchors;              // [B, D]
+  Tensor references;           // [M, D]
+  Tensor raw, raw_references;  // dL/d(raw) and dL/d(all_raw), where a loss reads_raw()
 };
 
 /// Host numbers, the same on every rank (all-reduced). What a progress line shows.
@@ -50,6 +55,10 @@ class Loss {
   virtual void declare(ParameterSet& parameters, int dim, int64_t classes) {
     (void)parameters, (void)dim, (void)classes;
   }
+  /// Whether it reads EmbeddingBatch::raw.
+  virtual bool reads_raw() const { return false; }
+  /// The model file that EmbeddingBatch::teacher comes from; "" for none.
+  virtual std::string teacher() const { return ""; }
   /// Value and gradient; parameter gradients are added to the set (this rank's share of the sum). `weight`
   /// multiplies the gradients and not the value. Where no pair is active the value is 0; where a score is not
   /// a number, so is the value. Collective; every rank brings the same B.
