@@ -27,7 +27,8 @@ int train(int argc, char** argv) {
     if (options.parse(argc, argv) == Options::Outcome::done) return 0;
     const TrainConfig config = read_train_config(options);
 
-    if (config.threads > 0) set_thread_count(static_cast<int>(config.threads));
+    const int here = local_rank().size;
+    set_thread_count(config.threads > 0 ? static_cast<int>(config.threads) : fair_thread_count(here));
     const std::unique_ptr<Stream> stream = make_stream(config.device);
     Trainer trainer(config, options, *stream, *communicator);
     if (trainer.run() == Trainer::End::stopped) {

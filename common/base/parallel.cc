@@ -1,8 +1,10 @@
 #include "common/base/parallel.h"
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 
 namespace kindred {
@@ -16,6 +18,13 @@ constexpr bool kSerial = false;
 
 int thread_count() { return kSerial ? 1 : omp_get_max_threads(); }
 void set_thread_count(int threads) { omp_set_num_threads(std::max(1, threads)); }
+
+int fair_thread_count(int processes) {
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return thread_count();
+  const int mine = omp_get_num_procs(), all = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  const bool bound = mine < all;
+  return std::max(1, bound ? mine : all / std::max(1, processes));
+}
 
 namespace detail {
 

@@ -10,6 +10,9 @@ namespace kindred {
 /// Threads that parallel_for uses in the calling thread's regions; >= 1.
 int thread_count();
 void set_thread_count(int threads);
+/// This process's share of the machine where `processes` of its kind run: OMP_NUM_THREADS where that is set,
+/// the cores that a launcher bound the process to, otherwise an equal part of all cores. >= 1.
+int fair_thread_count(int processes);
 
 namespace detail {
 /// Runs body(context, begin, end) over parts of [0, n); an exception of any part is thrown once, after all

@@ -77,11 +77,11 @@ void RunLog::step(const StepRecord& record) {
   it.wait_seconds += record.wait_seconds;
   ++it.steps;
   const LossValue& value = record.value;
-  it.progress.advance(
-      it.batch, concat("epoch ", fixed(record.epoch, 2), ", loss ", fixed(value.loss, 4), ", active ",
-                       fixed(100 * value.active_fraction, 0), "%, hardest +",
-                       fixed(value.hardest_positive, 2), " -", fixed(value.hardest_negative, 2), ", waiting ",
-                       fixed(100 * it.wait_seconds / it.seconds, 0), "%"));
+  it.progress.advance(it.batch,
+                      concat("epoch ", fixed(record.epoch, 2), ", loss ", fixed(value.loss, 4), ", active ",
+                             fixed(100 * value.active_fraction, 0), "%, hardest positive ",
+                             fixed(value.hardest_positive, 2), " negative ", fixed(value.hardest_negative, 2),
+                             ", waiting ", fixed(100 * it.wait_seconds / it.seconds, 0), "%"));
   if (record.step % it.log_every != 0 && record.step != it.last_step) return;
 
   const double images_per_s = static_cast<double>(it.steps * it.batch) / it.seconds;

@@ -57,7 +57,8 @@ void declare_train_options(Options& options) {
   options.add<int64_t>("train.keep_checkpoints", 2, "how many of the newest checkpoints stay on disk");
   options.add<int64_t>("train.log_every", 20, "steps between lines of metrics.jsonl");
   options.add<int64_t>("train.stop_after", 0, "stop after this many steps in all; 0: train.epochs decides");
-  options.add<int64_t>("train.threads", 0, "compute threads per rank; 0: the cores this rank may use");
+  options.add<int64_t>("train.threads", 0,
+                       "compute threads per rank; 0: its share of the machine's cores, or OMP_NUM_THREADS");
   options.add<Text>(
       "resume", "auto",
       "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
