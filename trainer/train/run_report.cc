@@ -115,7 +115,7 @@ std::string run_report(std::string_view name, std::string_view metrics) {
   } else {
     body += concat("<p class=\"soft\">After ", charts.last_step(), " steps.</p>\n", cards(charts));
   }
-  body += "<div class=\"charts\">\n";
+  body += "<h2>Over the steps</h2>\n<div class=\"charts\">\n";
   body += charts.draw("Loss", charts.losses());
   body += charts.draw("Validation",
                       {{"recall_at_1", "Recall@1"},
