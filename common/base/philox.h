@@ -54,6 +54,13 @@ class Random {
     return block_.word[used_++];
   }
 
+  /// Goes on as if `words` more words had been drawn. A uniform takes two words, a normal four.
+  void skip(uint64_t words) {
+    for (; words > 0 && used_ < 4; --words) ++used_;
+    counter_ += words / 4;
+    for (words %= 4; words > 0; --words) word();
+  }
+
   /// In [0, 1).
   double uniform() {
     const uint64_t high = word(), low = word();  // drawn in this order: an operator's operands have none

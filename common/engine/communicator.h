@@ -10,6 +10,9 @@
 
 namespace kindred {
 
+/// How values of the ranks become one.
+enum class Reduction : uint8_t { sum, max };
+
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -17,8 +20,8 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// values = sum of values over ranks, in place. f32.
-  virtual void all_reduce(Stream& stream, const Tensor& values) = 0;
+  /// values = their sum or largest over ranks, in place. f32.
+  virtual void all_reduce(Stream& stream, const Tensor& values, Reduction how = Reduction::sum) = 0;
   /// all [R*B, ...] = the ranks' mine [B, ...], one after the other. Any dtype; the same B on every rank.
   virtual void all_gather(Stream& stream, const Tensor& mine, const Tensor& all) = 0;
   /// mine [B, ...] = this rank's part of the sum over ranks of all [R*B, ...]. f32.

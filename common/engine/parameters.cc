@@ -42,10 +42,22 @@ int64_t memory_index(const ParamInfo& info, int64_t i) {
   return 0;
 }
 
-/// Draws in the file's order, so that values do not depend on how a tensor lies in memory.
+/// Elements of a row of the first dimension.
+int64_t row_elements(const ParamInfo& info) {
+  return info.file_shape.elements() / std::max<int64_t>(1, info.file_shape[0]);
+}
+
+/// Elements of the file that this rank holds, from element info.first_row * row_elements(info).
+int64_t own_elements(const ParamInfo& info) {
+  return info.sharded ? info.rows * row_elements(info) : info.file_shape.elements();
+}
+
+/// Draws in the file's order, so that values do not depend on how a tensor lies in memory, nor on whether it
+/// is shared out.
 std::vector<float> draw(const ParamInfo& info, uint64_t seed) {
   Random random(seed, {fnv1a64(info.name), 0, 0});
-  std::vector<float> values(static_cast<size_t>(info.file_shape.elements()));
+  random.skip(4 * static_cast<uint64_t>(info.sharded ? info.first_row * row_elements(info) : 0));  // normals
+  std::vector<float> values(static_cast<size_t>(own_elements(info)));
   const double a = info.init.a;
   for (float& value : values) {
     double drawn = a;
@@ -76,6 +88,14 @@ Param ParameterSet::add(ParamInfo info) {
   KINDRED_ASSERT(!frozen_);
   info.shape = memory_shape(info);
   info.offset = -1;
+  if (info.sharded) {
+    const bool fixed_draws = info.init.kind == Init::constant || info.init.kind == Init::normal;
+    KINDRED_ASSERT(info.layout == ParamLayout::plain && info.trainable && fixed_draws);
+    const int64_t all = info.file_shape[0], each = (all + ranks_ - 1) / ranks_;
+    info.first_row = std::min(all, rank_ * each);
+    info.rows = std::min(all, (rank_ + 1) * each) - info.first_row;
+    info.shape[0] = each;
+  }
   const Param param{count()};
   if (!by_name_.emplace(info.name, param.id).second) fail("parameter '", info.name, "' is declared twice");
   infos_.push_back(std::move(info));
@@ -86,6 +106,10 @@ void ParameterSet::freeze(Stream& stream) {
   KINDRED_ASSERT(!frozen_);
   int64_t trainable = 0, buffers = 0;
   for (auto info = infos_.rbegin(); info != infos_.rend(); ++info) {
+    if (info->sharded) {
+      shards_[static_cast<int>(infos_.rend() - info) - 1].values = make_tensor(stream, info->shape);
+      continue;
+    }
     int64_t& used = info->trainable ? trainable : buffers;
     info->offset = used;
     used += (info->shape.elements() + kAlignElements - 1) / kAlignElements * kAlignElements;
@@ -116,49 +140,65 @@ Tensor ParameterSet::view(Param param, const Tensor& block) const {
 }
 
 Tensor ParameterSet::value(Param param) const {
+  if (info(param).sharded) return shards_.at(param.id).values;
   return view(param, info(param).trainable ? values_ : buffers_);
 }
 
 Tensor ParameterSet::gradient(Param param) const {
-  return info(param).trainable ? view(param, gradients_) : Tensor();
+  const ParamInfo& p = info(param);
+  return p.trainable && !p.sharded ? view(param, gradients_) : Tensor();
 }
+
+std::vector<Param> ParameterSet::sharded() const {
+  std::vector<Param> params;
+  for (const auto& [id, shard] : shards_) params.push_back({id});
+  return params;
+}
+
+void ParameterSet::set_row_gradients(Param param, RowGradients gradients) {
+  shards_.at(param.id).gradients = std::move(gradients);
+}
+
+const RowGradients& ParameterSet::row_gradients(Param param) const { return shards_.at(param.id).gradients; }
 
 int64_t ParameterSet::trainable_elements() const {
   int64_t total = 0;
-  for (const ParamInfo& info : infos_) total += info.trainable ? info.shape.elements() : 0;
+  for (const ParamInfo& info : infos_) total += info.trainable ? info.file_shape.elements() : 0;
   return total;
 }
 
 void ParameterSet::initialize(uint64_t seed) {
   parallel_for(count(), [&](int64_t i) {
     const Param param{static_cast<int>(i)};
-    store(param, draw(info(param), seed));
+    store(param, draw(info(param), seed));  // of a sharded one, its part alone
   });
   touch();
 }
 
 void ParameterSet::set_from_file_layout(Param param, std::span<const float> values) {
-  store(param, values);
+  const ParamInfo& p = info(param);
+  if (static_cast<int64_t>(values.size()) != p.file_shape.elements()) {
+    fail("parameter '", p.name, "' ", p.file_shape, " needs ", p.file_shape.elements(), " values; got ",
+         values.size());
+  }
+  const auto begin = static_cast<size_t>(p.first_row * row_elements(p));
+  store(param, values.subspan(begin, static_cast<size_t>(own_elements(p))));
   touch();
 }
 
 void ParameterSet::store(Param param, std::span<const float> values) {
   const ParamInfo& p = info(param);
-  if (static_cast<int64_t>(values.size()) != p.shape.elements()) {
-    fail("parameter '", p.name, "' ", p.file_shape, " needs ", p.shape.elements(), " values; got ",
-         values.size());
-  }
   std::vector<float> memory(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     memory[static_cast<size_t>(memory_index(p, static_cast<int64_t>(i)))] = values[i];
   }
-  const Tensor target = value(param);
-  stream_->copy(target.raw(), memory.data(), target.bytes());
+  stream_->copy(value(param).raw(), memory.data(), static_cast<int64_t>(memory.size() * sizeof(float)));
   stream_->wait();
 }
 
 std::vector<float> ParameterSet::to_file_layout(Param param) const {
   const ParamInfo& p = info(param);
+  KINDRED_ASSERT(!p.sharded);
   std::vector<float> memory(static_cast<size_t>(p.shape.elements())), values(memory.size());
   const Tensor source = value(param);
   stream_->copy(memory.data(), source.raw(), source.bytes());

@@ -43,7 +43,10 @@ struct ParamInfo {
   bool trainable = true;  // false: a buffer, such as a running mean
   bool decay = true;      // weight decay applies; false for norms and biases
   double lr_scale = 1;    // multiplies the learning rate
-  int64_t offset = -1;    // elements from the start of its block; known once frozen
+  bool sharded = false;   // its rows are shared out among the ranks, see ParameterSet
+  int64_t offset = -1;    // elements from the start of its block; known once frozen; -1 when sharded
+  int64_t first_row = 0;  // of file_shape, where this rank's part begins
+  int64_t rows = 0;       // that this rank's part has
 };
 
 /// A parameter's place in its ParameterSet.
@@ -51,10 +54,23 @@ struct Param {
   int id = -1;
 };
 
+/// The gradient of some rows of a sharded parameter. Optimisers leave all others as they are.
+struct RowGradients {
+  Tensor rows;    // [n] i64, ascending, counted within the rank's part; empty for none
+  Tensor values;  // [n, D]
+};
+
+/// Sharded parameters (class centres by the million) lie outside the flat blocks: rank r of R holds the rows
+/// [r ceil(n / R), (r + 1) ceil(n / R)) of n, nobody sums their gradients over ranks, and a step brings
+/// gradients of a few rows only. Their fresh values are those of the same parameter in one piece.
 class ParameterSet {
  public:
-  /// Throws Error when the name is taken or the layout does not fit the shape. Requires: not frozen.
-  /// info.shape and info.offset are computed.
+  /// rank: of `ranks` that share out the rows of sharded parameters.
+  explicit ParameterSet(int rank = 0, int ranks = 1) : rank_(rank), ranks_(ranks) {}
+
+  /// Throws Error when the name is taken or the layout does not fit the shape. Requires: not frozen; sharded
+  /// ones have a plain layout, are trainable and start constant or normal.
+  /// info.shape, offset, first_row and rows are computed.
   Param add(ParamInfo info);
 
   /// Fixes the order and allocates on the stream's device; the stream must outlive the set. Parameters lie in
@@ -68,14 +84,21 @@ class ParameterSet {
   Param find(std::string_view name) const;
   bool contains(std::string_view name) const;
 
-  /// In memory layout. Views into the flat blocks; gradient is empty for buffers.
+  /// In memory layout. Views into the flat blocks; gradient is empty for buffers. Of a sharded parameter
+  /// value is this rank's part [ceil(n / R), ...], zero past info.rows, and gradient is empty.
   Tensor value(Param param) const;
   Tensor gradient(Param param) const;
 
   Tensor values() const { return values_; }        // all trainable values, flat, padding zero
   Tensor gradients() const { return gradients_; }  // same order as values
   Tensor buffers() const { return buffers_; }
-  /// Trainable elements, padding left out.
+
+  std::vector<Param> sharded() const;
+  /// What the next optimiser step reads; set anew in every step.
+  void set_row_gradients(Param param, RowGradients gradients);
+  const RowGradients& row_gradients(Param param) const;
+
+  /// Trainable elements of all ranks together, padding left out.
   int64_t trainable_elements() const;
 
   /// Counts changes of values: kernels repack weights when it moves. Whoever writes values calls `touch`.
@@ -86,7 +109,7 @@ class ParameterSet {
   void initialize(uint64_t seed);
 
   /// Copies between the file's layout (host, f32) and memory. set_ throws Error when the count is not the
-  /// parameter's.
+  /// whole parameter's; of a sharded one it keeps this rank's part. to_ requires: not sharded.
   void set_from_file_layout(Param param, std::span<const float> values);
   std::vector<float> to_file_layout(Param param) const;
 
@@ -94,7 +117,14 @@ class ParameterSet {
   Tensor view(Param param, const Tensor& block) const;
   void store(Param param, std::span<const float> values);
 
+  struct Shard {
+    Tensor values;
+    RowGradients gradients;
+  };
+
+  const int rank_, ranks_;
   std::vector<ParamInfo> infos_;
+  std::map<int, Shard> shards_;  // by Param::id
   std::map<std::string, int, std::less<>> by_name_;
   Stream* stream_ = nullptr;  // outlives the set
   Tensor values_, gradients_, buffers_;

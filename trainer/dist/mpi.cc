@@ -68,18 +68,18 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  void all_reduce(Stream& stream, const Tensor& values) override {
+  void all_reduce(Stream& stream, const Tensor& values, Reduction how) override {
     wait_on_host(stream, values);
     const int64_t n = values.elements();
     for (int64_t begin = 0; begin < n; begin += kSegment) {
       const int64_t count = std::min(kSegment, n - begin);
-      // Rank r sums part r of the segment and then hands the sum to everyone.
+      // Rank r reduces part r of the segment and then hands the result to everyone.
       const auto part = [&](int r) {
         const int64_t from = count * r / size_, to = count * (r + 1) / size_;
         return std::span(values.f32() + begin + from, static_cast<size_t>(to - from));
       };
       const std::span<float> mine = part(rank_);
-      sum_parts(part, mine);
+      reduce_parts(part, mine, how);
       exchange([&](int) { return std::as_bytes(mine); },
                [&](int peer) { return std::as_writable_bytes(part(peer)); });
     }
@@ -100,8 +100,8 @@ class MpiCommunicator : public Communicator {
     const int64_t n = mine.elements();
     for (int64_t begin = 0; begin < n; begin += kSegment) {
       const auto count = static_cast<size_t>(std::min(kSegment, n - begin));
-      sum_parts([&](int r) { return std::span(all.f32() + r * n + begin, count); },
-                std::span(mine.f32() + begin, count));
+      reduce_parts([&](int r) { return std::span(all.f32() + r * n + begin, count); },
+                   std::span(mine.f32() + begin, count), Reduction::sum);
     }
   }
 
@@ -126,11 +126,11 @@ class MpiCommunicator : public Communicator {
     stream.wait();
   }
 
-  /// Sends part(r) to every rank r and writes to `sum` the sum over ranks, in rank order, of what came back.
-  /// part(this rank) and `sum` may be the same memory.
+  /// Sends part(r) to every rank r and writes to `result` the sum (in rank order) or the largest over ranks
+  /// of what came back. part(this rank) and `result` may be the same memory.
   template <class Part>
-  void sum_parts(const Part& part, std::span<float> sum) {
-    const size_t n = sum.size();
+  void reduce_parts(const Part& part, std::span<float> result, Reduction how) {
+    const size_t n = result.size();
     received_.resize(n * static_cast<size_t>(size_));
     const auto received = [&](int r) { return std::span(received_).subspan(n * static_cast<size_t>(r), n); };
     exchange([&](int peer) { return std::as_bytes(part(peer)); },
@@ -138,8 +138,11 @@ class MpiCommunicator : public Communicator {
     std::ranges::copy(part(rank_), received(rank_).begin());
     for (size_t i = 0; i < n; ++i) {
       float total = received_[i];
-      for (size_t r = 1; r < static_cast<size_t>(size_); ++r) total += received_[r * n + i];
-      sum[i] = total;
+      for (size_t r = 1; r < static_cast<size_t>(size_); ++r) {
+        const float other = received_[r * n + i];
+        total = how == Reduction::sum ? total + other : std::max(total, other);
+      }
+      result[i] = total;
     }
   }
 

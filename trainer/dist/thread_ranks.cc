@@ -101,14 +101,14 @@ class ThreadCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return world_.size(); }
 
-  void all_reduce(Stream& stream, const Tensor& values) override {
+  void all_reduce(Stream& stream, const Tensor& values, Reduction how) override {
     stream.wait();
-    meet("all_reduce", values, values.f32(), values.f32());
-    // Every rank sums a part of its own and writes it to all: no two ranks touch the same element.
+    meet(how == Reduction::sum ? "all_reduce" : "all_reduce (max)", values, values.f32(), values.f32());
+    // Every rank reduces a part of its own and writes it to all: no two ranks touch the same element.
     const int64_t n = values.elements(), begin = n * rank_ / size(), end = n * (rank_ + 1) / size();
     for (int64_t i = begin; i < end; ++i) {
-      const float sum = sum_over_ranks(i);
-      for (int r = 0; r < size(); ++r) static_cast<float*>(world_.offer(r).to)[i] = sum;
+      const float result = how == Reduction::sum ? sum_over_ranks(i) : max_over_ranks(i);
+      for (int r = 0; r < size(); ++r) static_cast<float*>(world_.offer(r).to)[i] = result;
     }
     world_.meet();
   }
@@ -154,6 +154,13 @@ class ThreadCommunicator : public Communicator {
     float sum = static_cast<const float*>(world_.offer(0).from)[i];
     for (int r = 1; r < size(); ++r) sum += static_cast<const float*>(world_.offer(r).from)[i];
     return sum;
+  }
+
+  float max_over_ranks(int64_t i) const {
+    float largest = static_cast<const float*>(world_.offer(0).from)[i];
+    for (int r = 1; r < size(); ++r)
+      largest = std::max(largest, static_cast<const float*>(world_.offer(r).from)[i]);
+    return largest;
   }
 
   static void copy_bytes(void* to, const void* from, int64_t bytes) {

@@ -10,6 +10,22 @@
 namespace kindred {
 namespace {
 
+struct AdamWRule {
+  float old1, new1, old2, new2;
+  float unbias1, unbias2;  // moments start at zero: without these factors the first steps would be too small
+  float epsilon, decay;
+
+  KINDRED_DEV void operator()(const SlottedUpdate<2>::Place& place) const {
+    const float gradient = place.gradient;
+    const float m = old1 * *place.slot[0] + new1 * gradient;
+    const float v = old2 * *place.slot[1] + new2 * gradient * gradient;
+    *place.slot[0] = m;
+    *place.slot[1] = v;
+    const float weight = *place.value * (1 - place.rate * decay * place.decay);
+    *place.value = weight - place.rate * (m * unbias1) / (sqrtf(v * unbias2) + epsilon);
+  }
+};
+
 class AdamW : public Optimizer {
  public:
   static void declare(Options& options) {
@@ -24,9 +40,7 @@ class AdamW : public Optimizer {
         beta2_(options.get<double>("adamw.beta2")),
         epsilon_(options.get<double>("adamw.epsilon")),
         decay_(options.get<double>("adamw.weight_decay")),
-        flat_(parameters, stream),
-        first_(flat_.make_slot(stream)),
-        second_(flat_.make_slot(stream)) {
+        update_(parameters, stream, {"first_moment", "second_moment"}) {
     require_option(options, "adamw.beta1", beta1_ >= 0 && beta1_ < 1, "in [0, 1)");
     require_option(options, "adamw.beta2", beta2_ >= 0 && beta2_ < 1, "in [0, 1)");
     require_option(options, "adamw.epsilon", static_cast<float>(epsilon_) > 0, "more than 0");
@@ -34,38 +48,27 @@ class AdamW : public Optimizer {
   }
 
   void step(Stream& stream, double learning_rate, double gradient_scale) override {
-    flat_.begin_step(learning_rate, gradient_scale);
-    const FlatParameters::View flat = flat_.view();
-    float *const first = first_.f32(), *const second = second_.f32();
-    const auto steps = static_cast<double>(flat_.steps_done);
-    const auto rate = static_cast<float>(learning_rate), scale = static_cast<float>(gradient_scale);
-    const auto decay = static_cast<float>(decay_), epsilon = static_cast<float>(epsilon_);
-    const auto old1 = static_cast<float>(beta1_), new1 = static_cast<float>(1 - beta1_);
-    const auto old2 = static_cast<float>(beta2_), new2 = static_cast<float>(1 - beta2_);
-    // Moments start at zero: without these factors the first steps would be too small.
-    const auto unbias1 = static_cast<float>(1 / (1 - std::pow(beta1_, steps)));
-    const auto unbias2 = static_cast<float>(1 / (1 - std::pow(beta2_, steps)));
-    launch_each(stream, flat.elements, [=] KINDRED_DEV(int64_t i) {
-      const float* const rule = flat.rules + 2 * flat.rule_of_block[i / FlatParameters::kBlock];
-      const float own_rate = rate * rule[0], gradient = flat.gradients[i] * scale;
-      const float m = old1 * first[i] + new1 * gradient, v = old2 * second[i] + new2 * gradient * gradient;
-      first[i] = m;
-      second[i] = v;
-      const float weight = flat.values[i] * (1 - own_rate * decay * rule[1]);
-      flat.values[i] = weight - own_rate * (m * unbias1) / (sqrtf(v * unbias2) + epsilon);
+    update_.step(stream, learning_rate, gradient_scale, [this](double steps) {
+      const auto f = [](double value) { return static_cast<float>(value); };
+      return AdamWRule{f(beta1_),
+                       f(1 - beta1_),
+                       f(beta2_),
+                       f(1 - beta2_),
+                       f(1 / (1 - std::pow(beta1_, steps))),
+                       f(1 / (1 - std::pow(beta2_, steps))),
+                       f(epsilon_),
+                       f(decay_)};
     });
   }
 
-  std::vector<std::pair<std::string, Tensor>> slots() override {
-    return {{"first_moment", first_}, {"second_moment", second_}};
-  }
-  int64_t steps_done() const override { return flat_.steps_done; }
-  void set_steps_done(int64_t steps) override { flat_.steps_done = steps; }
+  std::vector<std::pair<std::string, Tensor>> slots() override { return update_.slots(); }
+  std::vector<ShardSlot> shard_slots() override { return update_.shard_slots(); }
+  int64_t steps_done() const override { return update_.steps_done(); }
+  void set_steps_done(int64_t steps) override { update_.set_steps_done(steps); }
 
  private:
   const double beta1_, beta2_, epsilon_, decay_;
-  FlatParameters flat_;
-  Tensor first_, second_;
+  SlottedUpdate<2> update_;
 };
 
 KINDRED_OPTIMIZER("adamw", AdamW, "Adam with decoupled weight decay");

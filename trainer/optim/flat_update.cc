@@ -12,7 +12,7 @@ FlatParameters::FlatParameters(ParameterSet& parameters, Stream& stream) : param
   std::vector<uint8_t> blocks(static_cast<size_t>((parameters.values().elements() + kBlock - 1) / kBlock));
   for (int i = 0; i < parameters.count(); ++i) {
     const ParamInfo& info = parameters.info(Param{i});
-    if (!info.trainable) continue;
+    if (!info.trainable || info.sharded) continue;
     KINDRED_ASSERT(info.offset % kBlock == 0);
     const Rule rule{static_cast<float>(info.lr_scale), info.decay ? 1.0f : 0.0f};
     auto known = std::ranges::find(rules, rule);

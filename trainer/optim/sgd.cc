@@ -8,6 +8,20 @@
 namespace kindred {
 namespace {
 
+struct SgdRule {
+  float momentum, decay;
+  bool nesterov, decoupled;
+
+  KINDRED_DEV void operator()(const SlottedUpdate<1>::Place& place) const {
+    const float pull = decay * place.decay, weight = *place.value;
+    const float gradient = place.gradient + (decoupled ? 0 : pull * weight);
+    const float v = momentum * *place.slot[0] + gradient;
+    *place.slot[0] = v;
+    const float direction = nesterov ? gradient + momentum * v : v;
+    *place.value = weight - place.rate * (direction + (decoupled ? pull * weight : 0));
+  }
+};
+
 class Sgd : public Optimizer {
  public:
   static void declare(Options& options) {
@@ -19,43 +33,26 @@ class Sgd : public Optimizer {
   }
 
   Sgd(const Options& options, ParameterSet& parameters, Stream& stream)
-      : momentum_(options.get<double>("sgd.momentum")),
-        decay_(options.get<double>("sgd.weight_decay")),
-        nesterov_(options.get<bool>("sgd.nesterov")),
-        decoupled_(options.get<bool>("sgd.decoupled")),
-        flat_(parameters, stream),
-        velocity_(flat_.make_slot(stream)) {
-    require_option(options, "sgd.momentum", momentum_ >= 0 && momentum_ < 1, "in [0, 1)");
-    require_option(options, "sgd.weight_decay", decay_ >= 0, "at least 0");
+      : rule_{static_cast<float>(options.get<double>("sgd.momentum")),
+              static_cast<float>(options.get<double>("sgd.weight_decay")), options.get<bool>("sgd.nesterov"),
+              options.get<bool>("sgd.decoupled")},
+        update_(parameters, stream, {"velocity"}) {
+    require_option(options, "sgd.momentum", rule_.momentum >= 0 && rule_.momentum < 1, "in [0, 1)");
+    require_option(options, "sgd.weight_decay", rule_.decay >= 0, "at least 0");
   }
 
   void step(Stream& stream, double learning_rate, double gradient_scale) override {
-    flat_.begin_step(learning_rate, gradient_scale);
-    const FlatParameters::View flat = flat_.view();
-    float* const velocity = velocity_.f32();
-    const auto rate = static_cast<float>(learning_rate), scale = static_cast<float>(gradient_scale);
-    const auto momentum = static_cast<float>(momentum_), decay = static_cast<float>(decay_);
-    const bool nesterov = nesterov_, decoupled = decoupled_;
-    launch_each(stream, flat.elements, [=] KINDRED_DEV(int64_t i) {
-      const float* const rule = flat.rules + 2 * flat.rule_of_block[i / FlatParameters::kBlock];
-      const float own_rate = rate * rule[0], pull = decay * rule[1], weight = flat.values[i];
-      const float gradient = flat.gradients[i] * scale + (decoupled ? 0 : pull * weight);
-      const float v = momentum * velocity[i] + gradient;
-      velocity[i] = v;
-      const float direction = nesterov ? gradient + momentum * v : v;
-      flat.values[i] = weight - own_rate * (direction + (decoupled ? pull * weight : 0));
-    });
+    update_.step(stream, learning_rate, gradient_scale, [this](double) { return rule_; });
   }
 
-  std::vector<std::pair<std::string, Tensor>> slots() override { return {{"velocity", velocity_}}; }
-  int64_t steps_done() const override { return flat_.steps_done; }
-  void set_steps_done(int64_t steps) override { flat_.steps_done = steps; }
+  std::vector<std::pair<std::string, Tensor>> slots() override { return update_.slots(); }
+  std::vector<ShardSlot> shard_slots() override { return update_.shard_slots(); }
+  int64_t steps_done() const override { return update_.steps_done(); }
+  void set_steps_done(int64_t steps) override { update_.set_steps_done(steps); }
 
  private:
-  const double momentum_, decay_;
-  const bool nesterov_, decoupled_;
-  FlatParameters flat_;
-  Tensor velocity_;
+  const SgdRule rule_;
+  SlottedUpdate<1> update_;
 };
 
 KINDRED_OPTIMIZER("sgd", Sgd, "momentum, Nesterov; weight decay coupled or decoupled");

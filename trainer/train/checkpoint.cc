@@ -10,6 +10,7 @@
 #include "common/io/file.h"
 #include "common/io/safetensors.h"
 #include "common/models/model_file.h"
+#include "trainer/dist/shards.h"
 
 namespace kindred {
 
@@ -25,7 +26,9 @@ std::string layout_text(const ParameterSet& parameters) {
   std::string text;
   for (int i = 0; i < parameters.count(); ++i) {
     const ParamInfo& info = parameters.info(Param{i});
-    text += concat(info.name, " ", info.shape, info.trainable ? " @" : " buffer @", info.offset, "\n");
+    text += info.sharded
+                ? concat(info.name, " ", info.file_shape, " sharded\n")
+                : concat(info.name, " ", info.shape, info.trainable ? " @" : " buffer @", info.offset, "\n");
   }
   return text;
 }
@@ -36,6 +39,26 @@ Named state_tensors(const ParameterSet& parameters, Optimizer& optimizer) {
   Named tensors{{"values", parameters.values()}};
   if (parameters.buffers()) tensors.emplace_back("buffers", parameters.buffers());
   for (const auto& [name, tensor] : optimizer.slots()) tensors.emplace_back("optimizer." + name, tensor);
+  return tensors;
+}
+
+// What the ranks share out: this rank's part of each, and its whole shape.
+struct ShardedTensor {
+  std::string name;
+  Tensor mine;
+  Shape shape;
+};
+
+std::vector<ShardedTensor> sharded_state(const ParameterSet& parameters, Optimizer& optimizer) {
+  std::vector<ShardedTensor> tensors;
+  for (const Param param : parameters.sharded()) {
+    const ParamInfo& info = parameters.info(param);
+    tensors.push_back({"sharded." + info.name, parameters.value(param), info.file_shape});
+  }
+  for (const ShardSlot& slot : optimizer.shard_slots()) {
+    const ParamInfo& info = parameters.info(slot.param);
+    tensors.push_back({concat("optimizer.", slot.name, ".", info.name), slot.tensor, info.file_shape});
+  }
   return tensors;
 }
 
@@ -80,8 +103,30 @@ void check_files(const std::string& checkpoint, const Json& manifest) {
 
 }  // namespace
 
+std::vector<WholeTensor> gather_sharded(Stream& stream, Communicator& communicator,
+                                        const ParameterSet& parameters, Optimizer& optimizer) {
+  std::vector<WholeTensor> wholes;
+  for (const ShardedTensor& tensor : sharded_state(parameters, optimizer)) {
+    wholes.push_back(
+        {tensor.name, tensor.shape, gather_rows(stream, communicator, tensor.mine, tensor.shape[0])});
+  }
+  return wholes;
+}
+
+void scatter_sharded(Stream& stream, Communicator& communicator, const std::vector<WholeTensor>& wholes,
+                     ParameterSet& parameters, Optimizer& optimizer) {
+  const std::vector<ShardedTensor> tensors = sharded_state(parameters, optimizer);
+  static const std::vector<float> kNotHere;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::vector<float>& whole = communicator.rank() == 0 ? wholes[i].values : kNotHere;
+    scatter_rows(stream, communicator, whole, tensors[i].mine, tensors[i].shape[0]);
+  }
+  parameters.touch();
+}
+
 void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
-                      const ParameterSet& parameters, Optimizer& optimizer, int keep) {
+                      const ParameterSet& parameters, Optimizer& optimizer,
+                      const std::vector<WholeTensor>& wholes, int keep) {
   const std::string name = concat(kPrefix, state.step);
   const fs::path temporary = fs::path(folder) / (kTemporary + name), final_path = fs::path(folder) / name;
   try {
@@ -96,6 +141,13 @@ void write_checkpoint(const std::string& folder, const CheckpointState& state, c
                          tensor.dtype(),
                          tensor.shape(),
                          {static_cast<const char*>(tensor.raw()), static_cast<size_t>(tensor.bytes())}});
+    }
+    for (const WholeTensor& whole : wholes) {
+      entries.push_back(
+          {whole.name,
+           DType::f32,
+           whole.shape,
+           {reinterpret_cast<const char*>(whole.values.data()), whole.values.size() * sizeof(float)}});
     }
     write_safetensors(temporary / "state.safetensors", entries, {});
 
@@ -145,8 +197,8 @@ std::optional<std::string> newest_checkpoint(const std::string& folder) {
   return std::nullopt;
 }
 
-CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters,
-                                Optimizer& optimizer) {
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer,
+                                std::vector<WholeTensor>& wholes) {
   const std::string what = checkpoint + "/checkpoint.json";
   const Json manifest = read_manifest(checkpoint);
   if (const auto format = json_get<int64_t>(manifest, "format", what); format != 1) {
@@ -162,21 +214,29 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
 
   const SafetensorsFile file = SafetensorsFile::open(checkpoint + "/state.safetensors");
   const Named tensors = state_tensors(parameters, optimizer);
-  for (const auto& [name, tensor] : tensors) {
+  const std::vector<ShardedTensor> sharded = sharded_state(parameters, optimizer);
+  const auto check = [&](const std::string& name, const Shape& shape, DType dtype) {
     const TensorEntry* entry = file.find(name);
     if (entry == nullptr)
       fail(file.name(), ": tensor '", name, "' is missing; was the run made with another optimizer?");
-    if (entry->shape != tensor.shape() || entry->dtype != tensor.dtype()) {
-      fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ",
-           tensor.shape());
-    }
-  }
-  if (file.tensors().size() != tensors.size()) {
-    fail(file.name(), ": holds ", file.tensors().size(), " tensors, this run needs ", tensors.size(),
+    if (entry->shape != shape || entry->dtype != dtype)
+      fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ", shape);
+  };
+  for (const auto& [name, tensor] : tensors) check(name, tensor.shape(), tensor.dtype());
+  for (const ShardedTensor& tensor : sharded) check(tensor.name, tensor.shape, DType::f32);
+  if (const size_t needed = tensors.size() + sharded.size(); file.tensors().size() != needed) {
+    fail(file.name(), ": holds ", file.tensors().size(), " tensors, this run needs ", needed,
          "; was the run made with another optimizer?");
   }
   for (const auto& [name, tensor] : tensors)
     std::memcpy(tensor.raw(), file.find(name)->bytes.data(), static_cast<size_t>(tensor.bytes()));
+  wholes.clear();
+  for (const ShardedTensor& tensor : sharded) {
+    wholes.push_back(
+        {tensor.name, tensor.shape, std::vector<float>(static_cast<size_t>(tensor.shape.elements()))});
+    const TensorEntry& entry = *file.find(tensor.name);
+    std::memcpy(wholes.back().values.data(), entry.bytes.data(), entry.bytes.size());
+  }
   optimizer.set_steps_done(json_get<int64_t>(manifest, "optimizer_steps", what));
   parameters.touch();
 

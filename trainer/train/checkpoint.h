@@ -1,6 +1,7 @@
 // Checkpoints: a folder `step-N` that appears under its name only when it is complete and on disk.
 //   model.safetensors  the network, as kindred-model, kindred-index and kindred-serve read it
-//   state.safetensors  the flat buffers: values, running statistics, optimiser slots
+//   state.safetensors  the flat buffers: values, running statistics, optimiser slots; and what ranks share
+//                      out (class centres), whole, so that any number of ranks can go on
 //   checkpoint.json    step, layout, SHA-256 of both; written last
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/engine/communicator.h"
 #include "common/engine/parameters.h"
 #include "common/models/model.h"
 #include "trainer/optim/optimizer.h"
@@ -25,16 +27,32 @@ struct CheckpointState {
   int world_size = 1;
 };
 
-/// Writes `folder`/step-N, then removes all but the newest `keep`. Throws Error; what was there before stays.
+/// A tensor that the ranks share out by rows, whole, on the host of rank 0; no values elsewhere.
+struct WholeTensor {
+  std::string name;
+  Shape shape;
+  std::vector<float> values;
+};
+
+/// Sharded parameters and their optimiser slots, brought to rank 0 and back to the ranks. Collective.
+std::vector<WholeTensor> gather_sharded(Stream& stream, Communicator& communicator,
+                                        const ParameterSet& parameters, Optimizer& optimizer);
+void scatter_sharded(Stream& stream, Communicator& communicator, const std::vector<WholeTensor>& wholes,
+                     ParameterSet& parameters, Optimizer& optimizer);
+
+/// Writes `folder`/step-N, then removes all but the newest `keep`. wholes: of gather_sharded. Throws Error;
+/// what was there before stays.
 void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
-                      const ParameterSet& parameters, Optimizer& optimizer, int keep);
+                      const ParameterSet& parameters, Optimizer& optimizer,
+                      const std::vector<WholeTensor>& wholes, int keep);
 
 /// The newest complete and undamaged checkpoint inside `folder`; damaged ones are named in the log and passed
 /// over.
 std::optional<std::string> newest_checkpoint(const std::string& folder);
 
-/// Fills parameters and optimiser. Throws Error: damaged, or written for another network or optimiser.
-CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters,
-                                Optimizer& optimizer);
+/// Fills parameters and optimiser, and `wholes` for scatter_sharded. Throws Error: damaged, or written for
+/// another network or optimiser.
+CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer,
+                                std::vector<WholeTensor>& wholes);
 
 }  // namespace kindred

@@ -78,7 +78,8 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
     : config(the_config),
       stream(the_stream),
       communicator(the_communicator),
-      writes(the_communicator.rank() == 0) {
+      writes(the_communicator.rank() == 0),
+      parameters(the_communicator.rank(), the_communicator.size()) {
   local_batch = rank_batch(config, communicator.size());
   require_same_on_all_ranks(stream, communicator, "the options", options.config_text());
   data = load_dataset(config.train_data);
@@ -159,6 +160,7 @@ void Trainer::Impl::build_network(const Options& options) {
 // file system is needed.
 void Trainer::Impl::resume(const std::string& checkpoints) {
   const Tensor position(Shape{1}, DType::i64), optimizer_steps(Shape{1}, DType::i64);
+  std::vector<WholeTensor> wholes;
   if (writes) {
     std::optional<std::string> from;
     if (config.resume == "auto") {
@@ -172,7 +174,7 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
       from = config.resume;
     }
     if (from) {
-      const CheckpointState state = read_checkpoint(*from, parameters, *optimizer);
+      const CheckpointState state = read_checkpoint(*from, parameters, *optimizer, wholes);
       if (state.global_batch != config.batch || state.steps_per_epoch != steps_per_epoch) {
         fail(*from, ": written with train.batch ", state.global_batch, " and ", state.steps_per_epoch,
              " steps an epoch; this run has ", config.batch, " and ", steps_per_epoch);
@@ -194,6 +196,7 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
   if (parameters.buffers()) communicator.broadcast(stream, parameters.buffers(), 0);
   for (const auto& [name, slot] : optimizer->slots()) communicator.broadcast(stream, slot, 0);
   stream.wait();
+  if (*position.data<int64_t>() > 0) scatter_sharded(stream, communicator, wholes, parameters, *optimizer);
   steps_done = last_checkpoint = *position.data<int64_t>();
   optimizer->set_steps_done(*optimizer_steps.data<int64_t>());
   parameters.touch();
@@ -236,7 +239,7 @@ StepRecord Trainer::Impl::step() {
   program->backward([this](int64_t final_elements) { reducer->ready(final_elements); });
   reducer->finish();
 
-  record.gradient_norm = gradient_norm(stream, parameters);
+  record.gradient_norm = gradient_norm(stream, communicator, parameters);
   record.learning_rate = schedule->learning_rate(steps_done);
   if (!std::isfinite(record.value.loss) || !std::isfinite(record.gradient_norm))
     report_not_finite(batch, record);
@@ -273,10 +276,11 @@ bool Trainer::Impl::anyone_wants_to_stop() {
 
 void Trainer::Impl::checkpoint() {
   if (steps_done == last_checkpoint) return;
+  const std::vector<WholeTensor> wholes = gather_sharded(stream, communicator, parameters, *optimizer);
   if (writes) {
     log->sync();
     const CheckpointState state{steps_done, steps_per_epoch, config.batch, config.seed, communicator.size()};
-    write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer,
+    write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer, wholes,
                      config.keep_checkpoints);
   }
   last_checkpoint = steps_done;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/base/philox.h"
@@ -39,6 +40,15 @@ inline void check_collectives(Stream& stream, Communicator& communicator, int64_
   int64_t wrong = 0;
   for (int64_t i = 0; i < n; ++i) wrong += reduced.f32()[i] != sum_in_rank_order(ranks, i);
   EXPECT_EQ(wrong, 0) << "all_reduce";
+
+  const Tensor largest = values_of(rank, n);
+  communicator.all_reduce(stream, largest, Reduction::max);
+  for (int64_t i = 0; i < n; ++i) {
+    float expected = value_of(0, i);
+    for (int r = 1; r < ranks; ++r) expected = std::max(expected, value_of(r, i));
+    wrong += largest.f32()[i] != expected;
+  }
+  EXPECT_EQ(wrong, 0) << "all_reduce of the largest";
 
   const Tensor gathered(Shape{n * ranks});
   communicator.all_gather(stream, values_of(rank, n), gathered);

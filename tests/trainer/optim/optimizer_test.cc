@@ -156,14 +156,18 @@ TEST(EveryOptimizer, ChecksItsOptions) {
   }
 }
 
+double norm_of(const Network& net) {
+  return gradient_norm(*net.stream, *make_self_communicator(), net.parameters);
+}
+
 TEST(GradientNorm, IsTheRootOfTheSumOfSquares) {
   Network net;
   net.set(1, 0.5f);
-  EXPECT_DOUBLE_EQ(gradient_norm(*net.stream, net.parameters), std::sqrt(28 * 0.25));
+  EXPECT_DOUBLE_EQ(norm_of(net), std::sqrt(28 * 0.25));
   net.fill(net.parameters.gradient(net.bias), 1e25f);  // a square that float cannot hold
-  EXPECT_NEAR(gradient_norm(*net.stream, net.parameters), 1e25 * std::sqrt(5.0), 1e19);
+  EXPECT_NEAR(norm_of(net), 1e25 * std::sqrt(5.0), 1e19);
   net.parameters.gradient(net.bias).f32()[2] = std::nanf("");
-  EXPECT_TRUE(std::isnan(gradient_norm(*net.stream, net.parameters)));
+  EXPECT_TRUE(std::isnan(norm_of(net)));
 }
 
 TEST(GradientNorm, DoesNotDependOnTheThreads) {
@@ -177,9 +181,9 @@ TEST(GradientNorm, DoesNotDependOnTheThreads) {
   for (int64_t i = 0; i < 100003; ++i) parameters.gradient(weight).f32()[i] = std::sin(static_cast<float>(i));
   const int threads = thread_count();
   set_thread_count(1);
-  const double one = gradient_norm(*stream, parameters);
+  const double one = gradient_norm(*stream, *make_self_communicator(), parameters);
   set_thread_count(3);
-  EXPECT_EQ(gradient_norm(*stream, parameters), one);
+  EXPECT_EQ(gradient_norm(*stream, *make_self_communicator(), parameters), one);
   set_thread_count(threads);
 }
 
