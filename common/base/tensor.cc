@@ -17,6 +17,7 @@ int64_t dtype_bytes(DType dtype) {
     case DType::f16:
       return 2;
     case DType::i64:
+    case DType::f64:
       return 8;
     case DType::u8:
       return 1;
@@ -26,7 +27,7 @@ int64_t dtype_bytes(DType dtype) {
 }
 
 std::string_view dtype_text(DType dtype) {
-  constexpr std::array<std::string_view, 6> kNames = {"f32", "bf16", "f16", "i32", "i64", "u8"};
+  constexpr std::array<std::string_view, 7> kNames = {"f32", "bf16", "f16", "i32", "i64", "u8", "f64"};
   return kNames[static_cast<size_t>(dtype)];
 }
 

@@ -14,7 +14,7 @@
 
 namespace kindred {
 
-enum class DType : uint8_t { f32, bf16, f16, i32, i64, u8 };
+enum class DType : uint8_t { f32, bf16, f16, i32, i64, u8, f64 };
 
 int64_t dtype_bytes(DType dtype);
 std::string_view dtype_text(DType dtype);

@@ -17,9 +17,9 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;
-constexpr std::pair<DType, std::string_view> kTypes[] = {{DType::f32, "F32"}, {DType::bf16, "BF16"},
-                                                         {DType::f16, "F16"}, {DType::i32, "I32"},
-                                                         {DType::i64, "I64"}, {DType::u8, "U8"}};
+constexpr std::pair<DType, std::string_view> kTypes[] = {
+    {DType::f32, "F32"}, {DType::bf16, "BF16"}, {DType::f16, "F16"}, {DType::i32, "I32"},
+    {DType::i64, "I64"}, {DType::u8, "U8"},     {DType::f64, "F64"}};
 
 DType parse_type(const std::string& text, std::string_view where) {
   std::vector<std::string> known;

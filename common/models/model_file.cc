@@ -1,9 +1,12 @@
 #include "common/models/model_file.h"
 
 #include <algorithm>
+#include <functional>
 #include <optional>
+#include <utility>
 
 #include "common/base/hash.h"
+#include "common/io/float_formats.h"
 #include "common/io/safetensors.h"
 
 namespace kindred {
@@ -53,53 +56,81 @@ const std::string& metadata_entry(const SafetensorsFile& file, std::string_view 
 
 bool is_counter(std::string_view name) { return name.ends_with("num_batches_tracked"); }
 
-/// "a, b, c and 12 more"
-std::string some(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 12;
-  const size_t shown = std::min(names.size(), kShown);
-  std::string text = join(std::span(names).first(shown));
-  return names.size() > shown ? concat(text, " and ", names.size() - shown, " more") : text;
-}
-
 /// What keeps a file's tensors from being a set's parameters.
 struct Differences {
-  std::vector<std::string> missing, surplus, mismatched;  // mismatched: whole sentences
-  bool none() const { return missing.empty() && surplus.empty() && mismatched.empty(); }
+  std::vector<std::string> missing, surplus, unfit;  // unfit: whole sentences
   std::string text() const {
-    std::vector<std::string> parts = mismatched;
-    if (!missing.empty()) parts.push_back(concat(missing.size(), " missing: ", some(missing)));
+    std::vector<std::string> parts = unfit;
+    if (!missing.empty()) parts.push_back(concat(missing.size(), " missing: ", join(missing)));
     if (!surplus.empty())
-      parts.push_back(concat(surplus.size(), " that the model does not have: ", some(surplus)));
+      parts.push_back(concat(surplus.size(), " that the model does not have: ", join(surplus)));
     return join(parts, "; ");
   }
 };
 
 /// The sentence that says why `tensor` cannot fill the parameter, or nothing.
-std::optional<std::string> mismatch(const TensorEntry& tensor, const ParamInfo& info) {
+std::optional<std::string> misfit(const TensorEntry& tensor, const ParamInfo& info) {
   if (!(tensor.shape == info.file_shape)) {
     return concat("tensor '", info.name, "' has shape ", tensor.shape, ", the model needs ", info.file_shape);
   }
-  if (tensor.dtype != DType::f32) {
-    return concat("tensor '", info.name, "' is ", dtype_text(tensor.dtype), ", the model needs f32");
+  if (!is_float(tensor.dtype)) {
+    return concat("tensor '", info.name, "' is ", dtype_text(tensor.dtype),
+                  ", the model needs f32, bf16, f16 or f64");
   }
   return {};
 }
 
-void fill(ParameterSet& parameters, Param param, const TensorEntry& tensor) {
-  std::vector<float> values(static_cast<size_t>(tensor.shape.elements()));
-  std::copy_n(tensor.bytes.data(), tensor.bytes.size(),
-              reinterpret_cast<char*>(values.data()));  // may be unaligned
-  parameters.set_from_file_layout(param, values);
+/// A file laid beside the parameters it is to fill.
+struct Comparison {
+  Differences differences;
+  std::vector<std::string> fresh;                             // the file need not have them, and has not
+  std::vector<std::pair<Param, const TensorEntry*>> fitting;  // into the file
+};
+
+using NameRule = std::function<bool(const std::string&)>;
+
+/// `may_lack`: parameters the file need not have. `may_have`: tensors that need not be parameters.
+Comparison compare(const SafetensorsFile& file, const ParameterSet& parameters, const NameRule& may_lack,
+                   const NameRule& may_have) {
+  Comparison found;
+  for (int i = 0; i < parameters.count(); ++i) {
+    const ParamInfo& info = parameters.info({i});
+    const TensorEntry* tensor = file.find(info.name);
+    const auto sentence = tensor != nullptr ? misfit(*tensor, info) : std::nullopt;
+    if (tensor != nullptr && !sentence) {
+      found.fitting.emplace_back(Param{i}, tensor);
+    } else if (may_lack(info.name)) {
+      found.fresh.push_back(info.name);
+    } else if (sentence) {
+      found.differences.unfit.push_back(*sentence);
+    } else {
+      found.differences.missing.push_back(info.name);
+    }
+  }
+  for (const TensorEntry& tensor : file.tensors()) {
+    if (!is_counter(tensor.name) && !parameters.contains(tensor.name) && !may_have(tensor.name))
+      found.differences.surplus.push_back(tensor.name);
+  }
+  return found;
+}
+
+LoadReport fill(const SafetensorsFile& file, Comparison found, Fit fit, ParameterSet& parameters) {
+  LoadReport report{.fresh = std::move(found.fresh), .differences = found.differences.text()};
+  if (fit == Fit::exact && !report.differences.empty()) fail(file.name(), ": ", report.differences);
+  if (found.fitting.empty()) fail(file.name(), ": no tensor fits the network; ", report.differences);
+  for (const auto& [param, tensor] : found.fitting)
+    parameters.set_from_file_layout(param, to_f32(tensor->bytes, tensor->dtype));
+  return report;
 }
 
 }  // namespace
 
 std::string save_model(const std::string& path, const ModelConfig& config, const ParameterSet& parameters,
-                       const Metadata& extra_metadata) {
+                       const Metadata& extra_metadata, DType dtype) {
   ParameterSet network;  // never frozen: only the names and shapes of the config's network
   build_model(network, config, 1);
 
-  std::vector<std::vector<float>> values;
+  std::vector<std::string> values(static_cast<size_t>(network.count()));
   std::vector<TensorEntry> tensors;
   for (int i = 0; i < network.count(); ++i) {
     const ParamInfo& info = network.info({i});
@@ -108,12 +139,8 @@ std::string save_model(const std::string& path, const ModelConfig& config, const
       fail(path, ": parameter '", info.name, "' has shape ", parameters.info(param).file_shape,
            ", its config says ", info.file_shape);
     }
-    values.push_back(parameters.to_file_layout(param));
-    const std::vector<float>& last = values.back();
-    tensors.push_back({info.name,
-                       DType::f32,
-                       info.file_shape,
-                       {reinterpret_cast<const char*>(last.data()), last.size() * sizeof(float)}});
+    std::string& bytes = values[static_cast<size_t>(i)] = from_f32(parameters.to_file_layout(param), dtype);
+    tensors.push_back({info.name, dtype, info.file_shape, bytes});
   }
 
   Metadata metadata = extra_metadata;
@@ -142,55 +169,28 @@ ModelInfo read_model_info(const std::string& path) {
   return info;
 }
 
-void load_weights(const std::string& path, ParameterSet& parameters) {
+LoadReport load_weights(const std::string& path, ParameterSet& parameters, Fit fit) {
   const SafetensorsFile file = SafetensorsFile::open(path);
-  Differences differences;
-  for (int i = 0; i < parameters.count(); ++i) {
-    const ParamInfo& info = parameters.info({i});
-    const TensorEntry* tensor = file.find(info.name);
-    if (tensor == nullptr) {
-      differences.missing.push_back(info.name);
-    } else if (auto sentence = mismatch(*tensor, info)) {
-      differences.mismatched.push_back(*sentence);
-    }
-  }
-  for (const TensorEntry& tensor : file.tensors()) {
-    if (!is_counter(tensor.name) && !parameters.contains(tensor.name))
-      differences.surplus.push_back(tensor.name);
-  }
-  if (!differences.none()) fail(path, ": ", differences.text());
-  for (int i = 0; i < parameters.count(); ++i) fill(parameters, {i}, *file.find(parameters.info({i}).name));
-  parameters.touch();
+  const auto never = [](const std::string&) { return false; };
+  return fill(file, compare(file, parameters, never, never), fit, parameters);
 }
 
-std::vector<std::string> load_backbone_weights(const std::string& path, const ModelConfig& config,
-                                               ParameterSet& parameters) {
+LoadReport load_backbone_weights(const std::string& path, const ModelConfig& config, ParameterSet& parameters,
+                                 Fit fit) {
   const SafetensorsFile file = SafetensorsFile::open(path);
-  ParameterSet network;
+  // The same backbone as a classifier and as this config's network: what either has, a file may have.
+  ModelConfig classifier_config = config;
+  classifier_config.classes = 1, classifier_config.embedding = 0;
+  ParameterSet network, classifier;
   build_model(network, config, 1);
-  const std::string classifier = find_backbone(config.arch).classifier + ".";
-  Differences differences;
-  std::vector<std::string> fresh;
-  std::vector<std::pair<Param, const TensorEntry*>> fitting;
-  for (int i = 0; i < parameters.count(); ++i) {
-    const ParamInfo& info = parameters.info({i});
-    const TensorEntry* tensor = file.find(info.name);
-    const auto sentence = tensor != nullptr ? mismatch(*tensor, info) : std::nullopt;
-    if (tensor != nullptr && !sentence) {
-      fitting.emplace_back(Param{i}, tensor);
-    } else if (info.name.starts_with("neck.") || info.name.starts_with(classifier) ||
-               !network.contains(info.name)) {
-      fresh.push_back(info.name);
-    } else if (sentence) {
-      differences.mismatched.push_back(*sentence);
-    } else {
-      differences.missing.push_back(info.name);
-    }
-  }
-  if (!differences.none()) fail(path, ": ", differences.text());
-  for (const auto& [param, tensor] : fitting) fill(parameters, param, *tensor);
-  parameters.touch();
-  return fresh;
+  build_model(classifier, classifier_config, 1);
+  const std::string last_layer = find_backbone(config.arch).classifier + ".";
+  const auto head = [&](const std::string& name) {
+    return name.starts_with("neck.") || name.starts_with(last_layer);
+  };
+  const auto may_lack = [&](const std::string& name) { return head(name) || !network.contains(name); };
+  const auto may_have = [&](const std::string& name) { return head(name) || classifier.contains(name); };
+  return fill(file, compare(file, parameters, may_lack, may_have), fit, parameters);
 }
 
 }  // namespace kindred

@@ -37,6 +37,8 @@ void declare_train_options(Options& options) {
   options.add<Text>(
       "model.weights", "",
       "start from the backbone of this .safetensors file (ours or timm's) instead of fresh weights");
+  options.add<bool>("model.allow_partial", false,
+                    "take what fits of model.weights, and fresh values for the rest, with a warning");
 
   options.group("Training");
   options.add<Text>("train.run", "runs/last", "folder for config, metrics, checkpoints and the model");
@@ -149,6 +151,7 @@ TrainConfig read_train_config(const Options& options) {
   const int size = static_cast<int>(read.whole("model.image_size", 32, 4096));
   config.model.image.height = config.model.image.width = size;
   config.weights = read.text("model.weights");
+  config.weights_fit = read.flag("model.allow_partial") ? Fit::partial : Fit::exact;
 
   config.run = read.text("train.run");
   if (config.run.empty()) read.fail_value("train.run", "", "a folder");

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/base/options.h"
-#include "common/models/model.h"
+#include "common/models/model_file.h"
 
 namespace kindred {
 
@@ -18,6 +18,7 @@ struct TrainConfig {
 
   ModelConfig model;
   std::string weights;  // start from this model file; "" for fresh weights
+  Fit weights_fit = Fit::exact;
 
   std::string run;  // the folder that the run writes
   Device device;

@@ -126,8 +126,10 @@ void Trainer::Impl::build_network(const Options& options) {
   parameters.freeze(stream);
   parameters.initialize(config.seed);
   if (!config.weights.empty()) {
-    const std::vector<std::string> fresh = load_backbone_weights(config.weights, config.model, parameters);
+    const auto [fresh, differences] =
+        load_backbone_weights(config.weights, config.model, parameters, config.weights_fit);
     log_info("starting from ", config.weights, fresh.empty() ? "" : "; fresh values for ", join(fresh));
+    if (!differences.empty()) log_warning(config.weights, ": ", differences);
   }
 
   CompileOptions compile;

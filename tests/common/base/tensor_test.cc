@@ -56,7 +56,7 @@ TEST(Device, ReadsItsOwnText) {
 }
 
 TEST(Tensor, OwnsZeroedAlignedMemory) {
-  for (const DType dtype : {DType::f32, DType::bf16, DType::i64, DType::u8}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::i64, DType::u8, DType::f64}) {
     const Tensor tensor({3, 5}, dtype);
     EXPECT_EQ(tensor.bytes(), 15 * dtype_bytes(dtype));
     EXPECT_EQ(reinterpret_cast<uintptr_t>(tensor.raw()) % 64, 0u);

@@ -199,8 +199,9 @@ TEST(Safetensors, RefusesHostileHeaders) {
   expect_refused(one(R"("dtype":"F32","shape":[1],"data_offsets":[0,4])"),
                  "4 bytes behind the last tensor belong to none");
   expect_refused(one(R"("dtype":"F32","shape":[1],"data_offsets":[4,8])"), "leaves a hole behind");
-  expect_refused(one(R"("dtype":"F64","shape":[1],"data_offsets":[0,8])"),
-                 "tensor 'a' has type 'F64', which is not read here (known: F32, BF16, F16, I32, I64, U8)");
+  expect_refused(
+      one(R"("dtype":"C64","shape":[1],"data_offsets":[0,8])"),
+      "tensor 'a' has type 'C64', which is not read here (known: F32, BF16, F16, I32, I64, U8, F64)");
   expect_refused(one(R"("dtype":"F32","shape":[-2],"data_offsets":[0,8])"), "negative dimension -2");
   expect_refused(one(R"("dtype":"F32","shape":[1,1,1,1,1,1,2],"data_offsets":[0,8])"), "has 7 dimensions");
   expect_refused(one(R"("dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,8])"),

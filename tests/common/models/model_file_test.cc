@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "common/io/file.h"
+#include "common/io/float_formats.h"
 #include "common/io/safetensors.h"
 #include "tests/support/temporary_folder.h"
 
@@ -170,9 +171,54 @@ TEST_F(ModelFile, MissingSurplusAndMisshapenTensorsAreAllNamed) {
   const std::string text = message_of([&] { load_weights(path, network.parameters); });
   EXPECT_THAT(text, HasSubstr(path));
   EXPECT_THAT(text, HasSubstr("tensor 'conv_stem.weight' has shape [4,4,2,2], the model needs [8,3,3,3]"));
-  EXPECT_THAT(text, HasSubstr("tensor 'bn1.weight' is i32, the model needs f32"));
-  EXPECT_THAT(text, HasSubstr("bn1.bias, bn1.running_mean"));
+  EXPECT_THAT(text, HasSubstr("tensor 'bn1.weight' is i32, the model needs f32, bf16, f16 or f64"));
+  for (int i = 0; i < network.parameters.count(); ++i) {
+    const std::string& name = network.parameters.info({i}).name;
+    EXPECT_THAT(text, HasSubstr(name)) << "a list that leaves something out";
+  }
   EXPECT_THAT(text, HasSubstr("1 that the model does not have: head.fc.weight"));
+}
+
+TEST_F(ModelFile, APartialFitFillsWhatFitsAndNamesTheRest) {
+  save_model(path, config, Network(config, 5).parameters);
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  std::vector<TensorEntry> tensors;
+  for (const TensorEntry& tensor : file.tensors())
+    if (tensor.name != "bn1.weight") tensors.push_back(tensor);
+  tensors.push_back({"extra", DType::u8, {2}, "ab"});
+  const std::string partial = folder / "partial.safetensors";
+  write_safetensors(partial, tensors, {});
+  EXPECT_THROW(load_weights(partial, network.parameters), Error);
+  EXPECT_THROW(load_backbone_weights(partial, config, network.parameters), Error);
+  const auto value = [&](const char* name) {
+    return network.parameters.to_file_layout(network.parameters.find(name));
+  };
+  const std::vector<float> before = value("bn1.weight"), stem = value("conv_stem.weight");
+  const char* const differences = "1 missing: bn1.weight; 1 that the model does not have: extra";
+  EXPECT_EQ(load_weights(partial, network.parameters, Fit::partial).differences, differences);
+  EXPECT_EQ(value("bn1.weight"), before);
+  EXPECT_NE(value("conv_stem.weight"), stem);
+  EXPECT_EQ(load_backbone_weights(partial, config, network.parameters, Fit::partial).differences,
+            differences);
+}
+
+TEST_F(ModelFile, EvenAPartialFitNeedsATensorThatFits) {
+  write_safetensors(path, {{"extra", DType::u8, {2}, "ab"}}, {});
+  EXPECT_THAT(message_of([&] { load_weights(path, network.parameters, Fit::partial); }),
+              HasSubstr("no tensor fits the network"));
+}
+
+TEST_F(ModelFile, StoresHalvesAndReadsThem) {
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const std::string id = save_model(path, config, network.parameters, {}, dtype);
+    EXPECT_EQ(read_model_info(path).model_id, id);
+    Network other(config, 2);
+    load_weights(path, other.parameters);
+    const std::vector<float> want = network.parameters.to_file_layout({0});
+    const std::vector<float> got = other.parameters.to_file_layout({0});
+    EXPECT_EQ(from_f32(got, dtype), from_f32(want, dtype));
+    EXPECT_NE(got, want);
+  }
 }
 
 TEST_F(ModelFile, ARefusedFileChangesNoValue) {
@@ -191,7 +237,7 @@ TEST_F(ModelFile, AnotherHeadStartsFromTheBackbone) {
   save_model(path, classifier, trained.parameters);
   const std::vector<float> neck =
       network.parameters.to_file_layout(network.parameters.find("neck.fc.weight"));
-  EXPECT_THAT(load_backbone_weights(path, config, network.parameters),
+  EXPECT_THAT(load_backbone_weights(path, config, network.parameters).fresh,
               ElementsAre("neck.fc.weight", "neck.bn.weight", "neck.bn.bias", "neck.bn.running_mean",
                           "neck.bn.running_var"));
   const auto value = [](const ParameterSet& set, const char* name) {
