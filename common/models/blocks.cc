@@ -50,12 +50,13 @@ Value pooled_conv(Graph& graph, Value rows, int64_t outputs, bool bias, std::str
   return graph.apply(op, {rows}, parameters);
 }
 
-Value squeeze_excitation(Graph& graph, Value x, int64_t hidden) {
-  Value gate = global_average_pool(graph, x);
-  gate = activation(graph, pooled_conv(graph, gate, hidden, true, "conv_reduce"), Activation::relu);
-  gate = activation(graph, pooled_conv(graph, gate, graph.shape(x)[-1], true, "conv_expand"),
-                    Activation::hardsigmoid);
-  return channel_gate(graph, x, gate);
+Value squeeze_excitation(Graph& graph, Value x, const SqueezeExcitation& spec) {
+  constexpr int kReduction = 4;
+  const int64_t channels = graph.shape(x)[-1];
+  Value gate =
+      pooled_conv(graph, global_average_pool(graph, x), channels / kReduction, true, spec.reduce_name);
+  gate = pooled_conv(graph, activation(graph, gate, Activation::relu), channels, true, spec.expand_name);
+  return channel_gate(graph, x, activation(graph, gate, spec.gate));
 }
 
 Value effective_squeeze_excitation(Graph& graph, Value x) {
@@ -63,11 +64,11 @@ Value effective_squeeze_excitation(Graph& graph, Value x) {
   return channel_gate(graph, x, activation(graph, gate, Activation::sigmoid));
 }
 
-int64_t make_divisible(double channels) {
-  constexpr int64_t kStep = 8;
-  const auto nearest = static_cast<int64_t>(channels + kStep / 2.0) / kStep * kStep;
-  const int64_t rounded = std::max(kStep, nearest);
-  return static_cast<double>(rounded) < 0.9 * channels ? rounded + kStep : rounded;
+int64_t make_divisible(double channels, int64_t divisor) {
+  const double half = static_cast<double>(divisor) / 2;
+  const int64_t nearest = static_cast<int64_t>(channels + half) / divisor * divisor;
+  const int64_t rounded = std::max(divisor, nearest);
+  return static_cast<double>(rounded) < 0.9 * channels ? rounded + divisor : rounded;
 }
 
 ImageSpec imagenet_spec(int size, int resize_short, Interpolation interpolation) {

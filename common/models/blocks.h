@@ -37,17 +37,23 @@ Value strided_depthwise(Graph& graph, Value x);
 /// files.
 Value pooled_conv(Graph& graph, Value rows, int64_t outputs, bool bias, std::string_view name);
 
-/// x gated by hardsigmoid(expand(relu(reduce(mean x)))): "conv_reduce" to `hidden` channels, "conv_expand".
-/// Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018; hardsigmoid as in MobileNetV3.
-Value squeeze_excitation(Graph& graph, Value x, int64_t hidden);
+/// Where the variants of squeeze and excitation differ: the names of their two layers, and the gate.
+struct SqueezeExcitation {
+  std::string_view reduce_name = "conv_reduce", expand_name = "conv_expand";
+  Activation gate = Activation::hardsigmoid;  // as in MobileNetV3
+};
+
+/// x gated by gate(expand(relu(reduce(mean x)))), with a quarter of the channels between the two layers.
+/// Source: Hu et al., "Squeeze-and-Excitation Networks", CVPR 2018.
+Value squeeze_excitation(Graph& graph, Value x, const SqueezeExcitation& spec = {});
 
 /// x gated by sigmoid("conv"(mean x)), one layer at full width.
 /// Source: Lee and Park, "CenterMask", CVPR 2020 (effective squeeze-excitation).
 Value effective_squeeze_excitation(Graph& graph, Value x);
 
-/// The multiple of 8 nearest to `channels`, at least 8, never below 0.9 of it. Source: MobileNetV2's
-/// reference code.
-int64_t make_divisible(double channels);
+/// The multiple of `divisor` nearest to `channels`, at least one of it, never below 0.9 of `channels`.
+/// Source: MobileNetV2's reference code.
+int64_t make_divisible(double channels, int64_t divisor = 8);
 
 /// Preprocessing of weights trained on ImageNet: the short side to `resize_short`, the middle size x size.
 ImageSpec imagenet_spec(int size, int resize_short, Interpolation interpolation);

@@ -22,7 +22,7 @@ const std::vector<std::vector<Block>> kStages = {
     {{5, 256, 1}, {5, 256, 1}, {5, 256, 1}, {5, 256, 1}},
     {{5, 512, 2, true}, {5, 512, 1, true}},
 };
-constexpr int kStemChannels = 16, kFeatures = 1280, kSqueezeFactor = 4;
+constexpr int kStemChannels = 16, kFeatures = 1280;
 
 Value depthwise_separable(Graph& graph, Value x, const Block& block, double scale) {
   const int64_t channels = graph.shape(x)[-1];
@@ -36,7 +36,7 @@ Value depthwise_separable(Graph& graph, Value x, const Block& block, double scal
                    .norm_name = "bn1"});
   if (block.squeeze) {
     const auto scope = graph.scope("se");
-    x = squeeze_excitation(graph, x, channels / kSqueezeFactor);
+    x = squeeze_excitation(graph, x);
   }
   return conv_bn_act(graph, x,
                      {.outputs = make_divisible(block.out * scale),

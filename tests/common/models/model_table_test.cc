@@ -1,6 +1,6 @@
 // Parameter and multiply-accumulate counts of every architecture: those of timm's networks (counted on the
 // real objects) and, for the sizes that timm does not have, of PaddleClas's tables, + 1280 for timm's bias in
-// conv_head.
+// conv_head. PP-LCNetV3 is counted layer by layer from PaddleOCR's code, plus PP-LCNet's tail.
 #include <gtest/gtest.h>
 
 #include "common/models/model.h"
@@ -15,6 +15,10 @@ struct Counts {
 
 constexpr int64_t kHeadBias = 1280;
 
+/// Multiply-accumulates of PP-LCNet's tail behind so many channels; parameters: and a bias for each class.
+constexpr int64_t tail_macs(int64_t channels) { return channels * 1280 + 1280 * 1000; }
+constexpr int64_t tail_parameters(int64_t channels) { return tail_macs(channels) + 1000; }
+
 constexpr Counts kCounts[] = {
     {"pplcnet_x0_25", 1521184 + kHeadBias, 2752, 16773440},
     {"pplcnet_x0_35", 1643090 + kHeadBias, 3840, 27357832},
@@ -24,6 +28,14 @@ constexpr Counts kCounts[] = {
     {"pplcnet_x1_5", 4499832 + kHeadBias, 16416, 334188416},
     {"pplcnet_x2_0", 6521512 + kHeadBias, 21888, 580194816},
     {"pplcnet_x2_5", 9017560 + kHeadBias, 27360, 893719680},
+    {"pplcnetv2_small", 4128552, 23712, 283463168},
+    {"pplcnetv2_base", 6687208, 40832, 600072192},
+    {"pplcnetv2_large", 10542120, 62560, 1092344320},
+    {"pplcnetv2_base_shitu", 4621824 + 513000, 41856, 837144576 + 512000},
+    {"pplcnetv3_x0_5", 1473536 + tail_parameters(256), 36896, 190414976 + tail_macs(256)},
+    {"pplcnetv3_x0_75", 3175136 + tail_parameters(384), 55328, 397370048 + tail_macs(384)},
+    {"pplcnetv3_x1_0", 5513840 + tail_parameters(512), 73504, 650658048 + tail_macs(512)},
+    {"pplcnetv3_x1_5", 12126688 + tail_parameters(768), 110368, 1444954496 + tail_macs(768)},
     {"pphgnet_tiny", 14735864, 15040, 4530447104},
     {"pphgnet_small", 24360872, 20992, 8508610304},
     {"pphgnet_base", 71578184, 46400, 25109564352},
@@ -75,7 +87,8 @@ TEST_P(ModelTable, OnlyWeightsOfConvolutionsAndLinearLayersDecay) {
     EXPECT_EQ(info.decay, info.file_shape.rank() >= 2 && !table) << info.name;
     const bool lab = info.name.ends_with(".scale") || info.name.ends_with("lab.bias") ||
                      info.name == "head.last_conv.2.bias";
-    EXPECT_EQ(info.lr_scale, lab ? 0.01 : 1) << info.name;
+    const double lab_scale = std::string_view(GetParam().arch).starts_with("pplcnetv3") ? 0.1 : 0.01;
+    EXPECT_EQ(info.lr_scale, lab ? lab_scale : 1) << info.name;
   }
 }
 
@@ -105,6 +118,9 @@ TEST(ModelRegistry, HasEveryRowOfTheTableAndNoMore) {
 TEST(ModelRegistry, AnswersToPaddleClasAndTimmNamesInAnyCase) {
   EXPECT_EQ(canonical_arch("PPLCNet_x1_0"), "pplcnet_x1_0");
   EXPECT_EQ(canonical_arch("lcnet_100"), "pplcnet_x1_0");
+  EXPECT_EQ(canonical_arch("PPLCNetV2_base_ShiTu"), "pplcnetv2_base_shitu");
+  EXPECT_EQ(canonical_arch("lcnetv2_large.paddle_in1k"), "pplcnetv2_large");
+  EXPECT_EQ(canonical_arch("PPLCNetV3_x0_75"), "pplcnetv3_x0_75");
   EXPECT_EQ(canonical_arch("PPHGNet_small"), "pphgnet_small");
   EXPECT_EQ(canonical_arch("hgnet_small"), "pphgnet_small");
   EXPECT_EQ(canonical_arch("PPHGNetV2_B4"), "pphgnetv2_b4");
