@@ -17,6 +17,8 @@
 
 namespace kindred {
 
+class MemoryBank;
+
 /// One rank's view of a step. Row i of the rank is row first_row + i of the gathered tensors.
 struct EmbeddingBatch {
   Tensor embeddings;      // [B, D] unit rows of this rank
@@ -26,18 +28,20 @@ struct EmbeddingBatch {
   Tensor all_labels;      // [M]
   Tensor all_sample_ids;  // [M]
   int64_t first_row = 0;
-  Tensor raw, all_raw;  // [B, D], [M, D] before they were made unit rows; only where a loss reads_raw()
-  Tensor teacher, all_teacher;  // [B, T], [M, T] unit rows of Loss::teacher() for the same images
-  uint64_t seed = 0;            // of the run; with `step` (steps done) the key of everything a loss draws
+  Tensor raw{}, all_raw{};  // [B, D], [M, D] before they were made unit rows; only where a loss reads_raw()
+  Tensor teacher{}, all_teacher{};  // [B, T], [M, T] unit rows of Loss::teacher() for the same images
+  uint64_t seed = 0;                // of the run; with `step` (steps done) the key of everything a loss draws
   int64_t step = 0;
+  int64_t tile_bytes = int64_t{64} << 20;  // of scores that losses on pairs hold at once
+  MemoryBank* bank = nullptr;              // further columns for losses on pairs, or null
 };
 
 /// Where gradients go; always +=. dL/d(embeddings) of this rank's rows as anchors, and of all rows as
 /// references: the caller adds the reduce-scattered second to the first.
 struct EmbeddingGradients {
-  Tensor anchors;              // [B, D]
-  Tensor references;           // [M, D]
-  Tensor raw, raw_references;  // dL/d(raw) and dL/d(all_raw), where a loss reads_raw()
+  Tensor anchors;                  // [B, D]
+  Tensor references;               // [M, D]
+  Tensor raw{}, raw_references{};  // dL/d(raw) and dL/d(all_raw), where a loss reads_raw()
 };
 
 /// Host numbers, the same on every rank (all-reduced). What a progress line shows.

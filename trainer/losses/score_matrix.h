@@ -1,4 +1,4 @@
-// What losses share: the score matrix of a step with its way back, and sums over the rows of all ranks.
+// What losses share: memory that outlives a step, and sums over the rows of all ranks.
 #pragma once
 
 #include <vector>
@@ -12,22 +12,8 @@ inline namespace KINDRED_LAUNCH_DEVICE {  // compiled once per device: each has 
 /// Makes `tensor` this shape, on the stream's device; keeps its memory when it has that shape already.
 const Tensor& sized(Stream& stream, Tensor& tensor, const Shape& shape, DType dtype = DType::f32);
 
-/// This rank's anchors against the rows of all ranks: S = E A^T, [B, M].
-class ScoreMatrix {
- public:
-  /// Computes S. The tile covers all columns and holds until the next call.
-  ScoreTile compute(Stream& stream, const EmbeddingBatch& batch);
-
-  /// dL/dS [B, M], for the loss to write.
-  const Tensor& gradient() const { return gradient_; }
-
-  /// anchors += scale G A, references += scale G^T E.
-  void add_gradients(Stream& stream, const EmbeddingBatch& batch, double scale,
-                     const EmbeddingGradients& gradients) const;
-
- private:
-  Tensor scores_, gradient_;
-};
+/// Makes `tensor` at least this long; it grows and never shrinks. What it held is lost when it grows.
+const Tensor& roomy(Stream& stream, Tensor& tensor, int64_t elements, DType dtype = DType::f32);
 
 /// A few numbers for each row, summed over the rows of all ranks on the host, in double and in row order: R
 /// ranks get the very sums that one rank with all rows gets.
@@ -37,8 +23,12 @@ class RowSums {
   float* begin(Stream& stream, int64_t rows, int64_t numbers);
   /// Collective; waits for the stream.
   std::vector<double> over_all_ranks(Stream& stream, Communicator& communicator);
+  /// Where every rank has all rows.
+  std::vector<double> over_own_rows(Stream& stream);
 
  private:
+  std::vector<double> host_sums(Stream& stream, const Tensor& table) const;
+
   Tensor mine_, all_;
 };
 

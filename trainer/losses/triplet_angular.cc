@@ -8,13 +8,32 @@
 
 #include "common/base/option_rules.h"
 #include "common/engine/launch.h"
-#include "trainer/losses/score_matrix.h"
-#include "trainer/miners/hardest.h"
+#include "trainer/losses/pair_loss.h"
 
 namespace kindred {
 namespace {
 
-class TripletAngular : public Loss {
+/// One anchor's terms.
+struct AngularTerms {
+  float margin, absolute, positive_target, negative_target;
+  bool paddle_compat;
+
+  struct Of {
+    float loss, pull, push;  // pull = -dL/dp, push = dL/dn
+    bool satisfied;          // the negative is below its target
+  };
+  KINDRED_DEV Of of(const Partner& positive, const Partner& negative) const {
+    const float p = positive.found() ? positive.score : 1;
+    const float rank = negative.found() ? negative.score - p + margin : 0;
+    const float below = positive_target - p;
+    const float above = negative.found() ? negative.score - negative_target : 0;
+    return {(rank > 0 ? rank : 0) + absolute * ((below > 0 ? below : 0) + (above > 0 ? above : 0)),
+            (rank > 0 ? 1.0f : 0.0f) + (below > 0 ? absolute : 0),
+            (rank > 0 ? 1.0f : 0.0f) + (above > 0 ? absolute : 0), negative.found() && above <= 0};
+  }
+};
+
+class TripletAngular : public PairLoss {
  public:
   static void declare_options(Options& options) {
     options.add("triplet_angular.margin", 0.5, "how much higher the positive must score than the negative");
@@ -28,17 +47,19 @@ class TripletAngular : public Loss {
         "triplet_angular.paddle_compat", false,
         "report PaddleClas's number: it counts 1 for every anchor whose negative is below its target; "
         "gradients are the same");
+    NoiseGuard::declare(options, "triplet_angular");
   }
 
   explicit TripletAngular(const Options& options)
-      : margin_(options.get<double>("triplet_angular.margin")),
-        absolute_weight_(options.get<bool>("triplet_angular.add_absolute")
-                             ? options.get<double>("triplet_angular.absolute_weight")
-                             : 0),
-        positive_target_(options.get<double>("triplet_angular.positive_target")),
-        negative_target_(options.get<double>("triplet_angular.negative_target")),
-        paddle_compat_(options.get<bool>("triplet_angular.paddle_compat")) {
-    require_option(options, "triplet_angular.margin", margin_ >= 0, "at least 0");
+      : PairLoss(options, "triplet_angular", nullptr),
+        terms_{static_cast<float>(options.get<double>("triplet_angular.margin")),
+               options.get<bool>("triplet_angular.add_absolute")
+                   ? static_cast<float>(options.get<double>("triplet_angular.absolute_weight"))
+                   : 0,
+               static_cast<float>(options.get<double>("triplet_angular.positive_target")),
+               static_cast<float>(options.get<double>("triplet_angular.negative_target")),
+               options.get<bool>("triplet_angular.paddle_compat")} {
+    require_option(options, "triplet_angular.margin", terms_.margin >= 0, "at least 0");
     require_option(options, "triplet_angular.absolute_weight",
                    options.get<double>("triplet_angular.absolute_weight") > 0, "more than 0");
     for (const char* name : {"triplet_angular.positive_target", "triplet_angular.negative_target"}) {
@@ -46,78 +67,36 @@ class TripletAngular : public Loss {
     }
   }
 
-  LossValue run(Stream& stream, Communicator& communicator, const EmbeddingBatch& batch,
-                const EmbeddingGradients& gradients, double weight) override {
-    const ScoreTile tile = scores_.compute(stream, batch);
-    hardest_.begin(stream, tile.rows);
-    hardest_.fold(stream, tile);
-    write_rows(stream, tile);
-
-    const std::vector<double> sums = sums_.over_all_ranks(stream, communicator);
-    const auto anchors = static_cast<double>(batch.all_embeddings.shape()[0]);
-    scores_.add_gradients(stream, batch, weight / anchors, gradients);
-    const double surplus = paddle_compat_ ? absolute_weight_ * sums[kSatisfied] : 0;
-    return {(sums[kLoss] + surplus) / anchors, sums[kActive] / anchors,
-            share(sums[kPositiveScore], sums[kPositives]), share(sums[kNegativeScore], sums[kNegatives])};
+  void finish(Stream& stream, int64_t rows, const int64_t*, RowTerms* all) override {
+    const Partner *const positives = hardest().positives(), *const negatives = hardest().negatives();
+    const AngularTerms terms = terms_;
+    launch_each(stream, rows, [=] KINDRED_DEV(int64_t r) {
+      const AngularTerms::Of it = terms.of(positives[r], negatives[r]);
+      const float surplus = terms.paddle_compat && it.satisfied ? terms.absolute : 0;
+      all[r] = RowTerms::joint(it.loss + surplus, 1, it.loss > 0 ? 1.0f : 0.0f, 1);
+    });
   }
 
-  /// Writes the row sums and dL/dS, not yet divided.
-  void write_rows(Stream& stream, const ScoreTile& tile) {
-    float* const all_sums = sums_.begin(stream, tile.rows, kNumbers);
-    float* const all_gradients = scores_.gradient().f32();
-    const Partner *const positives = hardest_.positives(), *const negatives = hardest_.negatives();
-    const auto margin = static_cast<float>(margin_), absolute = static_cast<float>(absolute_weight_);
-    const auto positive_target = static_cast<float>(positive_target_);
-    const auto negative_target = static_cast<float>(negative_target_);
+  void gradient(Stream& stream, const ScoreTile& tile, const uint8_t*, PairScale scale,
+                float* gradient) override {
+    const Partner *const positives = hardest().positives(), *const negatives = hardest().negatives();
+    const AngularTerms terms = terms_;
     launch_rows(
         stream, tile.rows,
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const int64_t n = tile.columns;
-          const float* const scores = tile.scores + r * n;
-          float* const gradient = all_gradients + r * n;
-          row.each(n, [=](int64_t c) { gradient[c] = 0; });
-          // A score that is not finite was chosen by nobody: it must show all the same.
-          const float unfit = row.sum(n, [=](int64_t c) { return scores[c] - scores[c]; });
-          row.once([=] {
-            const Partner positive = positives[r], negative = negatives[r];
-            const float p = positive.found() ? positive.score : 1;
-            const float rank = negative.found() ? negative.score - p + margin : 0;
-            const float below = positive_target - p;
-            const float above = negative.found() ? negative.score - negative_target : 0;
-            const float pull = (rank > 0 ? 1.0f : 0.0f) + (below > 0 ? absolute : 0);
-            const float push = (rank > 0 ? 1.0f : 0.0f) + (above > 0 ? absolute : 0);
-            const float loss =
-                (rank > 0 ? rank : 0) + absolute * ((below > 0 ? below : 0) + (above > 0 ? above : 0));
-            if (positive.found()) gradient[positive.column] = -pull;
-            if (negative.found()) gradient[negative.column] = push;
-            float* const sums = all_sums + r * kNumbers;
-            sums[kLoss] = loss + unfit, sums[kActive] = loss > 0 ? 1.0f : 0.0f;
-            sums[kSatisfied] = negative.found() && above <= 0 ? 1.0f : 0.0f;
-            sums[kPositiveScore] = positive.score, sums[kPositives] = positive.found() ? 1.0f : 0.0f;
-            sums[kNegativeScore] = negative.score, sums[kNegatives] = negative.found() ? 1.0f : 0.0f;
+          const AngularTerms::Of it = terms.of(positives[r], negatives[r]);
+          const int64_t positive = positives[r].column, negative = negatives[r].column;
+          row.each(tile.columns, [=](int64_t c) {
+            const int64_t column = tile.first_column + c;
+            const float slope = column == positive ? -it.pull : column == negative ? it.push : 0;
+            gradient[r * tile.columns + c] = scale.positive * slope;
           });
         },
-        2 * tile.columns);
+        tile.columns);
   }
 
  private:
-  /// What each row adds up. kSatisfied: anchors whose negative is below its target.
-  enum Number {
-    kLoss,
-    kActive,
-    kSatisfied,
-    kPositiveScore,
-    kPositives,
-    kNegativeScore,
-    kNegatives,
-    kNumbers
-  };
-
-  const double margin_, absolute_weight_, positive_target_, negative_target_;
-  const bool paddle_compat_;
-  ScoreMatrix scores_;
-  HardestPairs hardest_;
-  RowSums sums_;
+  const AngularTerms terms_;
 };
 
 KINDRED_LOSS("triplet_angular", TripletAngular,

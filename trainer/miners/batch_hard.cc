@@ -13,7 +13,7 @@ class BatchHard : public Miner {
   BatchHard(const Options&, const std::string&) {}
 
   int sweeps() const override { return 1; }
-  void begin(Stream& stream, int64_t rows) override { hardest_.begin(stream, rows); }
+  void begin(Stream& stream, const MiningStep& step) override { hardest_.begin(stream, step.rows); }
   void fold(Stream& stream, int, const ScoreTile& tile) override { hardest_.fold(stream, tile); }
 
   void mark(Stream& stream, const ScoreTile& tile, uint8_t* marks) override {

@@ -29,18 +29,48 @@ void HardestPairs::fold(Stream& stream, const ScoreTile& tile) {
         const auto highest_first = [=](int64_t c) {
           return tile.negative(r, c) ? tile.score(r, c) : kLeftOut;
         };
-        Partner positive = best_partner(row, tile, lowest_first);
-        const Partner negative = best_partner(row, tile, highest_first);
-        row.once([=]() mutable {
-          Partner before = positives[r];
-          before.score = -before.score;
-          positive = better_partner(before, positive);
-          positive.score = -positive.score;
-          positives[r] = positive;
-          negatives[r] = better_partner(negatives[r], negative);
-        });
+        Partner positive = positives[r];
+        positive.score = -positive.score;
+        positive = best_partner(row, tile, positive, lowest_first);
+        positive.score = -positive.score;
+        const Partner negative = best_partner(row, tile, negatives[r], highest_first);
+        row.once([=] { positives[r] = positive, negatives[r] = negative; });
       },
-      8 * tile.columns);
+      4 * tile.columns);
+}
+
+void SemiHardNegatives::begin(Stream& stream, int64_t rows) {
+  rows_ = rows;
+  farther_.begin(stream, rows);
+  easiest_.begin(stream, rows);
+}
+
+void SemiHardNegatives::fold(Stream& stream, const ScoreTile& tile, const Partner* positives) {
+  Partner *const farther = farther_.data(), *const easiest = easiest_.data();
+  launch_rows(
+      stream, tile.rows,
+      [=] KINDRED_DEV(const Row& row, int64_t r) {
+        const float limit = positives[r].score;
+        const Partner nearest = best_partner(row, tile, farther[r], [=](int64_t c) {
+          return tile.negative(r, c) && tile.score(r, c) < limit ? tile.score(r, c) : kLeftOut;
+        });
+        const Partner farthest = best_partner(row, tile, easiest[r], [=](int64_t c) {
+          return tile.negative(r, c) ? -tile.score(r, c) : kLeftOut;
+        });
+        row.once([=] { farther[r] = nearest, easiest[r] = farthest; });
+      },
+      4 * tile.columns);
+}
+
+const Partner* SemiHardNegatives::chosen(Stream& stream, bool fallback) {
+  Partner* const chosen = farther_.data();
+  const Partner* const easiest = easiest_.data();
+  if (fallback) {
+    launch_each(stream, rows_, [=] KINDRED_DEV(int64_t r) {
+      if (!chosen[r].found()) chosen[r] = easiest[r];
+    });
+  }
+  return chosen;
 }
 
 void mark_partners(Stream& stream, const ScoreTile& tile, const Partner* positives, const Partner* negatives,

@@ -18,6 +18,21 @@ class RowPartners {
   Tensor memory_;
 };
 
+/// For every row the nearest negative that is farther away than a given positive; where there is none, the
+/// farthest negative.
+class SemiHardNegatives {
+ public:
+  void begin(Stream& stream, int64_t rows);
+  /// positives [rows]: complete before the first tile, scores as in the matrix.
+  void fold(Stream& stream, const ScoreTile& tile, const Partner* positives);
+  /// [rows]; `fallback`: rows without such a negative have the farthest, or none.
+  const Partner* chosen(Stream& stream, bool fallback);
+
+ private:
+  int64_t rows_ = 0;
+  RowPartners farther_, easiest_;  // easiest: with negated scores
+};
+
 class HardestPairs {
  public:
   void begin(Stream& stream, int64_t rows);

@@ -22,10 +22,4 @@ std::unique_ptr<Miner> make_miner(const Options& options, const std::string& los
   return miners.get(name).make.make(options, loss);
 }
 
-void mine(Stream& stream, Miner& miner, const ScoreTile& all_columns, uint8_t* marks) {
-  miner.begin(stream, all_columns.rows);
-  for (int sweep = 0; sweep < miner.sweeps(); ++sweep) miner.fold(stream, sweep, all_columns);
-  miner.mark(stream, all_columns, marks);
-}
-
 }  // namespace kindred

@@ -17,13 +17,22 @@ namespace kindred {
 /// Bits of a mark.
 constexpr uint8_t kPositivePair = 1, kNegativePair = 2;
 
+/// One round of mining: this rank's anchors against columns.
+struct MiningStep {
+  int64_t rows = 0, columns = 0;
+  const int64_t *column_labels = nullptr, *column_ids = nullptr;  // [columns]
+  int64_t dim = 0;                                                // of the embedding
+  uint64_t seed = 0;
+  int64_t step = 0;  // with the seed and sample ids, the key of what is drawn
+};
+
 class Miner {
  public:
   virtual ~Miner() = default;
   /// How often `fold` must see every tile before `mark`.
   virtual int sweeps() const = 0;
   /// Forgets the last step.
-  virtual void begin(Stream& stream, int64_t rows) { (void)stream, (void)rows; }
+  virtual void begin(Stream& stream, const MiningStep& step) { (void)stream, (void)step; }
   /// Takes one tile into the state of its rows; sweep counts from 0, tiles come from left to right.
   virtual void fold(Stream& stream, int sweep, const ScoreTile& tile) {
     (void)stream, (void)sweep, (void)tile;
@@ -44,9 +53,6 @@ Registry<MinerEntry>& miner_registry(Device::Type device = Device::cpu);
 void declare_miners(Options& options, const std::string& loss, const std::string& default_miner);
 /// The miner that option LOSS.miner names. Throws UsageError with the nearest name.
 std::unique_ptr<Miner> make_miner(const Options& options, const std::string& loss, Device::Type device);
-
-/// All sweeps and the marks where the whole matrix is one tile.
-void mine(Stream& stream, Miner& miner, const ScoreTile& all_columns, uint8_t* marks);
 
 }  // namespace kindred
 

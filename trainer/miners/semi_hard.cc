@@ -22,48 +22,24 @@ class SemiHard : public Miner {
 
   int sweeps() const override { return 2; }
 
-  void begin(Stream& stream, int64_t rows) override {
-    hardest_.begin(stream, rows);
-    farther_.begin(stream, rows);
-    easiest_.begin(stream, rows);
+  void begin(Stream& stream, const MiningStep& step) override {
+    hardest_.begin(stream, step.rows);
+    negatives_.begin(stream, step.rows);
   }
 
   void fold(Stream& stream, int sweep, const ScoreTile& tile) override {
     if (sweep == 0) return hardest_.fold(stream, tile);
-    const Partner* const positives = hardest_.positives();
-    Partner *const farther = farther_.data(), *const easiest = easiest_.data();
-    launch_rows(
-        stream, tile.rows,
-        [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const Partner positive = positives[r];
-          const Partner nearest = best_partner(row, tile, [=](int64_t c) {
-            return tile.negative(r, c) && tile.score(r, c) < positive.score ? tile.score(r, c) : kLeftOut;
-          });
-          const Partner farthest = best_partner(
-              row, tile, [=](int64_t c) { return tile.negative(r, c) ? -tile.score(r, c) : kLeftOut; });
-          row.once([=] {
-            farther[r] = better_partner(farther[r], nearest);
-            easiest[r] = better_partner(easiest[r], farthest);
-          });
-        },
-        8 * tile.columns);
+    negatives_.fold(stream, tile, hardest_.positives());
   }
 
   void mark(Stream& stream, const ScoreTile& tile, uint8_t* marks) override {
-    const Partner* const easiest = easiest_.data();
-    Partner* const chosen = farther_.data();
-    if (fallback_) {
-      launch_each(stream, tile.rows, [=] KINDRED_DEV(int64_t r) {
-        if (!chosen[r].found()) chosen[r] = easiest[r];
-      });
-    }
-    mark_partners(stream, tile, hardest_.positives(), chosen, marks);
+    mark_partners(stream, tile, hardest_.positives(), negatives_.chosen(stream, fallback_), marks);
   }
 
  private:
   const bool fallback_;
   HardestPairs hardest_;
-  RowPartners farther_, easiest_;  // easiest: with negated scores
+  SemiHardNegatives negatives_;
 };
 
 KINDRED_MINER("semi_hard", SemiHard,

@@ -15,23 +15,38 @@ void expect_near(const std::vector<float>& one, const std::vector<float>& other,
     ASSERT_NEAR(one[i], other[i], tolerance * largest) << "element " << i;
 }
 
+void expect_same(const LossOutcome& one, const LossOutcome& other, double tolerance) {
+  EXPECT_NEAR(one.value.loss, other.value.loss, tolerance * std::abs(one.value.loss));
+  EXPECT_NEAR(one.value.active_fraction, other.value.active_fraction, 1e-12);
+  EXPECT_NEAR(one.value.hardest_positive, other.value.hardest_positive, 1e-6);
+  EXPECT_NEAR(one.value.hardest_negative, other.value.hardest_negative, 1e-6);
+  expect_near(one.embedding_gradients, other.embedding_gradients, tolerance);
+  expect_near(one.parameter_gradients, other.parameter_gradients, tolerance);
+}
+
 void expect_ranks_equal_one(int ranks) {
   const Samples samples = random_samples(11, 6, 4, 24);
   for (const LossCase& loss : every_loss()) {
     SCOPED_TRACE(loss.text());
-    const LossOutcome one = loss.run(samples), many = loss.run(samples, ranks);
-    EXPECT_GT(one.value.loss, 0);
-    EXPECT_NEAR(one.value.loss, many.value.loss, 1e-5 * one.value.loss);
-    EXPECT_NEAR(one.value.active_fraction, many.value.active_fraction, 1e-12);
-    EXPECT_NEAR(one.value.hardest_positive, many.value.hardest_positive, 1e-6);
-    EXPECT_NEAR(one.value.hardest_negative, many.value.hardest_negative, 1e-6);
-    expect_near(one.embedding_gradients, many.embedding_gradients, 1e-5);
-    expect_near(one.parameter_gradients, many.parameter_gradients, 1e-5);
+    const LossOutcome one = loss.run(samples);
+    EXPECT_NE(one.value.loss, 0);
+    expect_same(one, loss.run(samples, ranks), 1e-5);
   }
 }
 
 TEST(EveryLoss, TwoRanksEqualOne) { expect_ranks_equal_one(2); }
 TEST(EveryLoss, FourRanksEqualOne) { expect_ranks_equal_one(4); }
+
+TEST(EveryLoss, TilesChangeNothing) {
+  const Samples samples = random_samples(16, 9, 8, 24);  // 72 columns: tiles of 16, the last one of 8
+  for (LossCase loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    const LossOutcome dense = loss.run(samples);
+    loss.tile_bytes = 1;
+    expect_same(dense, loss.run(samples), 1e-6);
+    expect_same(dense, loss.run(samples, 2), 1e-5);
+  }
+}
 
 // Steps along random directions. A step over the kink of a hinge shows in the active fraction and says
 // nothing.

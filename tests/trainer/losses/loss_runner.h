@@ -81,6 +81,7 @@ struct LossOutcome {
 struct LossCase {
   std::string name;
   std::vector<std::string> settings;
+  int64_t tile_bytes = int64_t{1} << 20;  // of scores at once
 
   std::string text() const { return concat(name, " ", join(settings, " ")); }
 
@@ -124,7 +125,8 @@ struct LossCase {
     communicator.all_gather(stream, ids, all_ids);
 
     const Tensor anchors(Shape{rows, dim}), references(Shape{samples.count(), dim}), share(Shape{rows, dim});
-    const EmbeddingBatch batch{embeddings, labels, ids, all, all_labels, all_ids, rank * rows};
+    EmbeddingBatch batch{embeddings, labels, ids, all, all_labels, all_ids, rank * rows};
+    batch.seed = 6, batch.step = 7, batch.tile_bytes = tile_bytes;
     const LossValue value = loss->run(stream, communicator, batch, {anchors, references}, weight);
     communicator.reduce_scatter(stream, references, share);
     for (int64_t i = 0; i < rows * dim; ++i) {

@@ -32,7 +32,7 @@ std::vector<uint8_t> marks_of(const std::string& miner, const Scene& scene, int6
                      std::min(width, columns - first),
                      first};
   };
-  made->begin(*stream, 1);
+  made->begin(*stream, {1, columns, scene.labels.data(), scene.ids.data(), 16, 3, 5});
   for (int sweep = 0; sweep < made->sweeps(); ++sweep) {
     for (int64_t first = 0; first < columns; first += width) made->fold(*stream, sweep, tile_at(first));
   }
