@@ -91,7 +91,8 @@ Param ParameterSet::add(ParamInfo info) {
   if (info.sharded) {
     const bool fixed_draws = info.init.kind == Init::constant || info.init.kind == Init::normal;
     KINDRED_ASSERT(info.layout == ParamLayout::plain && info.trainable && fixed_draws);
-    const int64_t all = info.file_shape[0], each = (all + ranks_ - 1) / ranks_;
+    const int64_t all = info.file_shape[0], unit = info.unit_rows * ranks_;
+    const int64_t each = (all + unit - 1) / unit * info.unit_rows;
     info.first_row = std::min(all, rank_ * each);
     info.rows = std::min(all, (rank_ + 1) * each) - info.first_row;
     info.shape[0] = each;

@@ -44,6 +44,7 @@ struct ParamInfo {
   bool decay = true;      // weight decay applies; false for norms and biases
   double lr_scale = 1;    // multiplies the learning rate
   bool sharded = false;   // its rows are shared out among the ranks, see ParameterSet
+  int64_t unit_rows = 1;  // of a sharded one: so many neighbours stay together
   int64_t offset = -1;    // elements from the start of its block; known once frozen; -1 when sharded
   int64_t first_row = 0;  // of file_shape, where this rank's part begins
   int64_t rows = 0;       // that this rank's part has
@@ -61,7 +62,7 @@ struct RowGradients {
 };
 
 /// Sharded parameters (class centres by the million) lie outside the flat blocks: rank r of R holds the rows
-/// [r ceil(n / R), (r + 1) ceil(n / R)) of n, nobody sums their gradients over ranks, and a step brings
+/// [r ceil(n / R), (r + 1) ceil(n / R)) of n (in units of unit_rows), nobody sums their gradients over ranks, and a step brings
 /// gradients of a few rows only. Their fresh values are those of the same parameter in one piece.
 class ParameterSet {
  public:

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numbers>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "common/base/philox.h"
 #include "trainer/dist/reducer.h"
+#include "trainer/dist/shards.h"
 #include "trainer/dist/thread_ranks.h"
 #include "trainer/losses/loss.h"
 #include "trainer/miners/miner.h"
@@ -72,16 +75,36 @@ inline Options loss_options(const std::vector<std::string>& settings) {
 
 struct LossOutcome {
   LossValue value;
-  std::vector<float> embedding_gradients;  // [M, dim], as anchors and as references
-  std::vector<float> parameters;           // flat, with padding
+  std::vector<float> embedding_gradients;  // [M, dim], as anchors, as references and through raw rows
+  std::vector<float> parameters;           // flat, with padding, then the sharded ones whole
   std::vector<float> parameter_gradients;  // the same, summed over ranks
+  std::vector<float> buffers;              // as the run left them
 };
+
+/// Raw rows are unit rows times this: a number from 1 to 2.
+inline float raw_norm(int64_t id) { return 1 + static_cast<float>(id * 37 % 8) / 8; }
+
+/// A teacher's unit rows, which depend on the ids alone.
+inline Tensor teacher_rows(const Tensor& ids, int64_t dim) {
+  const Tensor rows(Shape{ids.elements(), dim});
+  for (int64_t i = 0; i < ids.elements(); ++i) {
+    Random random(31, {static_cast<uint64_t>(ids.data<int64_t>()[i]), 0, 0});
+    double square = 0;
+    for (int64_t d = 0; d < dim; ++d) {
+      const double value = random.normal();
+      rows.f32()[i * dim + d] = static_cast<float>(value), square += value * value;
+    }
+    for (int64_t d = 0; d < dim; ++d) rows.f32()[i * dim + d] /= static_cast<float>(std::sqrt(square));
+  }
+  return rows;
+}
 
 /// A loss with settings. `parameters`: flat values in place of fresh ones.
 struct LossCase {
   std::string name;
   std::vector<std::string> settings;
   int64_t tile_bytes = int64_t{1} << 20;  // of scores at once
+  bool is_slope = true;  // false: the loss keeps its gradient out of a part of its value by design
 
   std::string text() const { return concat(name, " ", join(settings, " ")); }
 
@@ -108,11 +131,11 @@ struct LossCase {
                      const std::vector<float>& parameters, LossOutcome& outcome) const {
     const int64_t rank = communicator.rank(), rows = samples.count() / communicator.size(), dim = samples.dim;
     const std::unique_ptr<Loss> loss = loss_registry().get(name).make.make(loss_options(settings));
-    ParameterSet set;
+    ParameterSet set(communicator.rank(), communicator.size());
     loss->declare(set, static_cast<int>(dim), samples.classes);
     set.freeze(stream);
     set.initialize(5);
-    if (!parameters.empty()) std::ranges::copy(parameters, set.values().f32());
+    if (!parameters.empty()) set_parameters(set, parameters);
 
     const Tensor embeddings(Shape{rows, dim}), labels(Shape{rows}, DType::i64), ids(Shape{rows}, DType::i64);
     std::copy_n(samples.embeddings.begin() + rank * rows * dim, rows * dim, embeddings.f32());
@@ -125,23 +148,63 @@ struct LossCase {
     communicator.all_gather(stream, ids, all_ids);
 
     const Tensor anchors(Shape{rows, dim}), references(Shape{samples.count(), dim}), share(Shape{rows, dim});
+    const Tensor raw(Shape{rows, dim}), all_raw(Shape{samples.count(), dim});
+    for (int64_t i = 0; i < rows * dim; ++i)
+      raw.f32()[i] = embeddings.f32()[i] * raw_norm(ids.data<int64_t>()[i / dim]);
+    communicator.all_gather(stream, raw, all_raw);
+    const Tensor raw_anchors(Shape{rows, dim}), raw_references(Shape{samples.count(), dim}),
+        raw_share(Shape{rows, dim});
+
     EmbeddingBatch batch{embeddings, labels, ids, all, all_labels, all_ids, rank * rows};
     batch.seed = 6, batch.step = 7, batch.tile_bytes = tile_bytes;
-    const LossValue value = loss->run(stream, communicator, batch, {anchors, references}, weight);
+    batch.raw = raw, batch.all_raw = all_raw;
+    batch.teacher = teacher_rows(ids, dim), batch.all_teacher = teacher_rows(all_ids, dim);
+    const LossValue value =
+        loss->run(stream, communicator, batch, {anchors, references, raw_anchors, raw_references}, weight);
     communicator.reduce_scatter(stream, references, share);
+    communicator.reduce_scatter(stream, raw_references, raw_share);
     for (int64_t i = 0; i < rows * dim; ++i) {
+      const float through_raw = raw_anchors.f32()[i] + raw_share.f32()[i];
       outcome.embedding_gradients[static_cast<size_t>(rank * rows * dim + i)] =
-          anchors.f32()[i] + share.f32()[i];
+          anchors.f32()[i] + share.f32()[i] + through_raw * raw_norm(ids.data<int64_t>()[i / dim]);
     }
-    if (set.count() > 0) {
-      GradientReducer(set, communicator, stream).finish();
-      if (rank == 0) {
-        const Tensor now = set.values(), gradients = set.gradients();
-        outcome.parameters.assign(now.f32(), now.f32() + now.elements());
-        outcome.parameter_gradients.assign(gradients.f32(), gradients.f32() + gradients.elements());
-      }
-    }
+    if (set.count() > 0) collect_parameters(stream, communicator, set, outcome);
     return value;
+  }
+
+  static void set_parameters(ParameterSet& set, const std::vector<float>& parameters) {
+    std::copy_n(parameters.begin(), set.values().elements(), set.values().f32());
+    std::span<const float> rest = std::span(parameters).subspan(static_cast<size_t>(set.values().elements()));
+    for (const Param param : set.sharded()) {
+      const auto size = static_cast<size_t>(set.info(param).file_shape.elements());
+      set.set_from_file_layout(param, rest.first(size));
+      rest = rest.subspan(size);
+    }
+  }
+
+  static void collect_parameters(Stream& stream, Communicator& communicator, const ParameterSet& set,
+                                 LossOutcome& outcome) {
+    GradientReducer(set, communicator, stream).finish();
+    std::vector<float> values(set.values().f32(), set.values().f32() + set.values().elements());
+    std::vector<float> gradients(set.gradients().f32(), set.gradients().f32() + set.gradients().elements());
+    for (const Param param : set.sharded()) {
+      const Tensor mine(set.info(param).shape);
+      const RowGradients& given = set.row_gradients(param);
+      const int64_t width = mine.shape()[1], count = given.rows ? given.rows.elements() : 0;
+      for (int64_t i = 0; i < count; ++i) {
+        std::copy_n(given.values.f32() + i * width, width,
+                    mine.f32() + given.rows.data<int64_t>()[i] * width);
+      }
+      const int64_t all_rows = set.info(param).file_shape[0];
+      std::ranges::copy(gather_rows(stream, communicator, set.value(param), all_rows),
+                        std::back_inserter(values));
+      std::ranges::copy(gather_rows(stream, communicator, mine, all_rows), std::back_inserter(gradients));
+    }
+    if (communicator.rank() != 0) return;
+    outcome.parameters = values;
+    outcome.parameter_gradients = gradients;
+    if (set.buffers())
+      outcome.buffers.assign(set.buffers().f32(), set.buffers().f32() + set.buffers().elements());
   }
 };
 
@@ -152,6 +215,7 @@ inline std::vector<LossCase> every_loss() {
   const std::string help = loss_options({}).help_text();
   for (const std::string& name : loss_registry().names()) {
     cases.push_back({name, {}});
+    cases.back().is_slope = name != "adaface" && name != "circle_class";
     if (help.find("--" + name + ".miner") == std::string::npos) continue;
     for (const std::string& miner : miner_registry().names()) {
       cases.push_back({name, {concat(name, ".miner=", miner)}});
@@ -166,6 +230,16 @@ inline std::vector<LossCase> every_loss() {
       {"arcface", {"arcface.scale=8", "arcface.label_smoothing=0.2"}},
       {"arcface", {"arcface.scale=8", "arcface.easy_margin=true"}},
       {"arcface", {"arcface.scale=8", "arcface.margin=1.5"}},
+      {"arcface", {"arcface.scale=8", "arcface.sub_centres=3"}},
+      {"arcface", {"arcface.scale=8", "arcface.label_smoothing=0.2", "arcface.sharded=true"}},
+      {"arcface",
+       {"arcface.scale=8", "arcface.sub_centres=3", "arcface.sharded=true", "arcface.sample_rate=0.3"}},
+      {"combined_margin", {"combined_margin.scale=8", "combined_margin.m1=1.35", "combined_margin.m2=1.5"}},
+      {"cosface", {"cosface.scale=8", "cosface.sharded=true"}},
+      {"circle_class", {"circle_class.scale=8", "circle_class.detached=false"}},
+      {"softmax", {"softmax.label_smoothing=0.1", "softmax.sharded=true"}},
+      {"softmax", {"softmax.raw=false", "softmax.scale=8"}},
+      {"proxy_nca", {"proxy_nca.own_in_total=true", "proxy_nca.sharded=true"}},
   };
   cases.insert(cases.end(), std::begin(more), std::end(more));
   return cases;
