@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "common/base/bfloat16.h"
+
 namespace kindred {
 
 namespace {
@@ -47,8 +49,6 @@ float f16_to_f32(uint16_t bits) {
   return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
 }
 
-float bf16_to_f32(uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
-
 uint16_t f32_to_f16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value), sign = bits >> 16 & 0x8000u;
   const uint32_t magnitude = bits & 0x7fffffffu, exponent = magnitude >> 23;
@@ -65,12 +65,6 @@ uint16_t f32_to_f16(float value) {
   return static_cast<uint16_t>(sign | half);
 }
 
-uint16_t f32_to_bf16(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>(bits >> 16 | 0x40u);
-  return static_cast<uint16_t>(shift_rounded(bits, 16));
-}
-
 bool is_float(DType dtype) {
   return dtype == DType::f32 || dtype == DType::bf16 || dtype == DType::f16 || dtype == DType::f64;
 }
@@ -78,7 +72,7 @@ bool is_float(DType dtype) {
 std::vector<float> to_f32(std::string_view bytes, DType dtype) {
   switch (dtype) {
     case DType::bf16:
-      return read_all<uint16_t>(bytes, bf16_to_f32);
+      return read_all<BFloat16>(bytes, [](BFloat16 value) { return static_cast<float>(value); });
     case DType::f16:
       return read_all<uint16_t>(bytes, f16_to_f32);
     case DType::f64:
@@ -90,7 +84,7 @@ std::vector<float> to_f32(std::string_view bytes, DType dtype) {
 }
 
 std::string from_f32(std::span<const float> values, DType dtype) {
-  if (dtype == DType::bf16) return write_halves(values, f32_to_bf16);
+  if (dtype == DType::bf16) return write_halves(values, to_bfloat16_bits);
   if (dtype == DType::f16) return write_halves(values, f32_to_f16);
   KINDRED_ASSERT(dtype == DType::f32);
   std::string bytes(values.size_bytes(), '\0');

@@ -1,5 +1,4 @@
-// Floating-point formats of weight files, to f32 and back. Sources: IEEE 754 (binary16), and bfloat16 as the
-// upper half of a binary32.
+// Floating-point formats of weight files, to f32 and back. Source: IEEE 754 (binary16).
 #pragma once
 
 #include <cstdint>
@@ -14,10 +13,8 @@ namespace kindred {
 
 /// Exact, NaN's payload included.
 float f16_to_f32(uint16_t bits);
-float bf16_to_f32(uint16_t bits);
 /// To the nearest, ties to even; what is too large becomes an infinity, a NaN stays one.
 uint16_t f32_to_f16(float value);
-uint16_t f32_to_bf16(float value);
 
 /// f32, bf16, f16 or f64.
 bool is_float(DType dtype);

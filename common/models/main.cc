@@ -1,4 +1,4 @@
-// kindred-model: lists, describes, makes, runs and measures networks.
+// kindred-model: lists, describes, makes, converts, runs and measures networks.
 #include <cstdio>
 #include <string_view>
 
@@ -20,7 +20,10 @@ constexpr Command kCommands[] = {
     {"list", model_list, "the architectures"},
     {"info", model_info, "what a model file or an architecture is made of"},
     {"init", model_init, "write fresh weights"},
+    {"import", model_import, "make a model file of public weights"},
+    {"export", model_export, "write a model for others to read: ONNX, half precision"},
     {"forward", model_forward, "run a network on an array"},
+    {"step", model_step, "one training step from a given gradient, for comparisons"},
     {"bench", model_bench, "measure images a second"},
 };
 

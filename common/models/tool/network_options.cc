@@ -13,14 +13,18 @@ int64_t whole_option(const Options& options, std::string_view name, int64_t low,
   return value;
 }
 
+void add_stem_pool_option(Options& options) {
+  options.add<std::string>("stem-pool", "inf",
+                           "padding of HGNetV2's stem pool: inf (PaddleClas) or zero (timm)");
+}
+
 void add_network_options(Options& options) {
   options.add<int64_t>("classes", 0, "a classifier of so many classes (1000 when no embedding is asked for)");
   options.add<int64_t>("embedding", 0, "a retrieval network with embeddings of this length");
   options.add<bool>("tail", false, "embed the classifier's input features instead of the pooled last map");
   options.add<bool>("bnneck", false, "batch norm between the last linear layer and the L2 norm");
   options.add<int64_t>("image-size", 0, "height and width of the input; 0: that of the public weights");
-  options.add<std::string>("stem-pool", "inf",
-                           "padding of HGNetV2's stem pool: inf (PaddleClas) or zero (timm)");
+  add_stem_pool_option(options);
 }
 
 BackboneOptions::StemPool stem_pool_option(const Options& options) {
