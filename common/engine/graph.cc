@@ -114,9 +114,17 @@ void Graph::drop_unused() {
     for (Value& input : nodes_[i].inputs) input.id = place[static_cast<size_t>(input.id)];
     kept.push_back(std::move(nodes_[i]));
   }
-  nodes_ = std::move(kept);
-  for (auto& [name, value] : inputs_) value.id = place[static_cast<size_t>(value.id)];
-  for (auto& [name, value] : outputs_) value.id = place[static_cast<size_t>(value.id)];
+  replace_nodes(std::move(kept), place);
+}
+
+void Graph::replace_nodes(std::vector<Node> nodes, std::span<const int> place) {
+  nodes_ = std::move(nodes);
+  for (auto* values : {&inputs_, &outputs_}) {
+    for (auto& [name, value] : *values) {
+      value.id = place[static_cast<size_t>(value.id)];
+      KINDRED_ASSERT(value);
+    }
+  }
 }
 
 int64_t Graph::node_macs(const Node& node) const {

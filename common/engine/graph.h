@@ -25,6 +25,7 @@ struct Node {
   std::vector<Param> parameters;
   Shape shape;
   std::string name;  // the scope: "stages.2.blocks.0.aggregation.0.conv", for errors, dumps and timing
+  DType dtype = DType::f32;  // of the value and its gradient; see engine/precision.h
 };
 
 class Graph {
@@ -47,6 +48,10 @@ class Graph {
   /// Removes the nodes that no output depends on; inputs stay. Values from before are void: read outputs()
   /// again.
   void drop_unused();
+
+  /// Puts `nodes` (whose inputs count among themselves) in place of all there are; place[i]: where node i
+  /// went, -1 for gone. Values from before are void. Requires: inputs and outputs stay.
+  void replace_nodes(std::vector<Node> nodes, std::span<const int> place);
 
   /// Dotted prefix for parameter and node names while the returned object lives.
   class [[nodiscard]] Scope {

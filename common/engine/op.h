@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/bfloat16.h"
 #include "common/base/registry.h"
 #include "common/base/tensor.h"
 #include "common/engine/communicator.h"
@@ -41,6 +42,13 @@ class Op {
   /// inputs, and this op's parameters followed by next's.
   virtual std::shared_ptr<const Op> fused_with(const Op& next, int input) const {
     (void)next, (void)input;
+    return nullptr;
+  }
+  /// Inference only: this op on the outputs of `branches`, which all read one and the same value and are read
+  /// by nobody else, as one op of that value; null when there is no such op. It takes the branches'
+  /// parameters in their order, followed by this op's.
+  virtual std::shared_ptr<const Op> merged_with(std::span<const Op* const> branches) const {
+    (void)branches;
     return nullptr;
   }
   /// Attributes for dumps: "k=3 s=2".
@@ -94,6 +102,9 @@ struct KernelSpec {
   Stream& stream;
   Communicator& communicator;  // for statistics over all ranks; outlives the kernel
   uint64_t node_key = 0;       // differs for every node of a graph: the "layer" of random draws
+  /// Of inputs, output and their gradients (a cast's input: the other one). Parameters, their gradients and
+  /// all sums are f32.
+  DType dtype = DType::f32;
 };
 
 using KernelFactory = std::function<std::unique_ptr<Kernel>(const KernelSpec&)>;
@@ -102,18 +113,37 @@ using KernelFactory = std::function<std::unique_ptr<Kernel>(const KernelSpec&)>;
 Registry<KernelFactory>& kernel_registry();
 
 namespace detail {
+[[noreturn]] inline void fail_no_kernel(const char* device, const char* type, DType dtype) {
+  fail("no ", device, " kernel for op '", type, "' in ", dtype_text(dtype));
+}
+
+/// A kernel for f32 alone.
 template <class K, class O>
 bool register_kernel(const char* device, const char* type) {
-  return kernel_registry().add(
-      std::string(device) + "/" + type,
-      [](const KernelSpec& spec) { return std::make_unique<K>(static_cast<const O&>(spec.op), spec); }, type);
+  const auto make = [device, type](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
+    if (spec.dtype != DType::f32) fail_no_kernel(device, type, spec.dtype);
+    return std::make_unique<K>(static_cast<const O&>(spec.op), spec);
+  };
+  return kernel_registry().add(std::string(device) + "/" + type, make, type);
+}
+
+/// A kernel by type of storage: K<float>, K<BFloat16>.
+template <template <class T> class K, class O>
+bool register_kernel(const char* device, const char* type) {
+  const auto make = [device, type](const KernelSpec& spec) -> std::unique_ptr<Kernel> {
+    const O& op = static_cast<const O&>(spec.op);
+    if (spec.dtype == DType::bf16) return std::make_unique<K<BFloat16>>(op, spec);
+    if (spec.dtype != DType::f32) fail_no_kernel(device, type, spec.dtype);
+    return std::make_unique<K<float>>(op, spec);
+  };
+  return kernel_registry().add(std::string(device) + "/" + type, make, type);
 }
 }  // namespace detail
 
 }  // namespace kindred
 
 /// At the foot of a kernel file: KINDRED_KERNEL(cpu, "conv2d", Conv2d, Conv2dCpu). K(const O&, const
-/// KernelSpec&).
+/// KernelSpec&); a class, or a template over the type of storage.
 #define KINDRED_KERNEL(device, name, O, K)                               \
   [[maybe_unused]] static const bool kindred_registered_##device##_##K = \
       ::kindred::detail::register_kernel<K, O>(#device, name)

@@ -93,7 +93,10 @@ class Lifetimes {
 
  private:
   NodeBuffers& node(int i) { return plan_.nodes[static_cast<size_t>(i)]; }
-  int64_t bytes(int i) const { return graph_.shape({i}).elements() * static_cast<int64_t>(sizeof(float)); }
+  int64_t bytes(int i) const {
+    const Node& n = graph_.nodes()[static_cast<size_t>(i)];
+    return n.shape.elements() * dtype_bytes(n.dtype);
+  }
   void extend(int i, int step) {
     int& last = plan_.buffers[static_cast<size_t>(node(i).value)].last;
     last = std::max(last, step);

@@ -7,6 +7,7 @@
 #include "common/base/hash.h"
 #include "common/engine/passes/fuse.h"
 #include "common/engine/planner.h"
+#include "common/engine/precision.h"
 
 namespace kindred {
 namespace {
@@ -32,7 +33,7 @@ std::unique_ptr<Kernel> make_kernel(const Graph& graph, int index, Stream& strea
   if (!kernel_registry().contains(name)) {
     fail("no ", device, " kernel for op '", node.op->type(), "' (node ", node.name, ")");
   }
-  KernelSpec spec{*node.op, {}, node.shape, {}, training, stream, communicator, 0};
+  KernelSpec spec{*node.op, {}, node.shape, {}, training, stream, communicator, 0, node.dtype};
   for (const Value input : node.inputs) spec.inputs.push_back(graph.shape(input));
   for (const Param param : node.parameters) spec.parameters.push_back(graph.parameters().info(param).shape);
   spec.node_key = fnv1a64(concat(node.name, "#", index));  // names alone may repeat
@@ -51,6 +52,14 @@ Tensor find_tensor(const std::vector<std::pair<std::string, Tensor>>& tensors, s
     names.push_back(known);
   }
   fail(unknown_name_text(kind, name, names));
+}
+
+template <class T>
+bool any_not_finite(Stream& stream, const Tensor& tensor) {
+  std::vector<T> host(static_cast<size_t>(tensor.elements()));
+  stream.copy(host.data(), tensor.raw(), tensor.bytes());
+  stream.wait();
+  return std::any_of(host.begin(), host.end(), [](float value) { return !std::isfinite(value); });
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -75,6 +84,7 @@ struct Program::Impl {
     if (!parameters().frozen()) fail("the parameters must be frozen before a graph is compiled");
     graph.drop_unused();
     if (!training && options.fuse) fuse(graph);
+    set_precision(graph, options.compute);
     make_kernels();
     plan_arena();
     for (Step& step : steps) bind(step);
@@ -121,10 +131,10 @@ struct Program::Impl {
   }
   Tensor bytes_tensor(int index, int64_t bytes) const { return buffer_tensor(index, {bytes}, DType::u8); }
   Tensor value_tensor(int index) const {
-    return buffer_tensor(buffers(index).value, node(index).shape, DType::f32);
+    return buffer_tensor(buffers(index).value, node(index).shape, node(index).dtype);
   }
   Tensor gradient_tensor(int index) const {
-    return buffer_tensor(buffers(index).gradient, node(index).shape, DType::f32);
+    return buffer_tensor(buffers(index).gradient, node(index).shape, node(index).dtype);
   }
 
   void bind(Step& step) {
@@ -279,15 +289,12 @@ std::vector<NodeTime> Program::profile(int repeats) {
 
 std::string Program::first_bad_node() const {
   const Impl& p = *impl_;
-  std::vector<float> host;
   for (int i = 0; p.steps_run > 0 && i < static_cast<int>(p.graph.nodes().size()); ++i) {
     if (!p.plan.intact(i, p.steps_run - 1)) continue;
     const Tensor value = p.value_tensor(i);
-    host.resize(static_cast<size_t>(value.elements()));
-    p.stream.copy(host.data(), value.raw(), value.bytes());
-    p.stream.wait();
-    if (std::any_of(host.begin(), host.end(), [](float v) { return !std::isfinite(v); }))
-      return p.node(i).name;
+    const bool bad = value.dtype() == DType::bf16 ? any_not_finite<BFloat16>(p.stream, value)
+                                                  : any_not_finite<float>(p.stream, value);
+    if (bad) return p.node(i).name;
   }
   return "";
 }

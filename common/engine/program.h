@@ -17,6 +17,9 @@ struct CompileOptions {
   Communicator* communicator = nullptr;
   /// Inference only: fold batch norms into convolutions and fuse activations (engine/passes).
   bool fuse = true;
+  /// f32 or bf16: how values and their gradients are stored between inputs and outputs, and how products are
+  /// taken. Inputs, outputs, parameters, statistics and all sums are f32.
+  DType compute = DType::f32;
 };
 
 /// What the planner decided.

@@ -6,6 +6,7 @@ namespace kindred {
 namespace {
 
 /// The tensor is seen as rows of C; the two parameters' gradients are column sums, summed once more.
+template <class T>
 class AffineKernel final : public Kernel {
  public:
   AffineKernel(const Affine&, const KernelSpec& spec)
@@ -16,16 +17,16 @@ class AffineKernel final : public Kernel {
   }
 
   void forward(Stream& stream, const Io& io) override {
-    const float *const x = io.inputs[0].f32(), *const scale = io.parameters[0].f32(),
-                       *const bias = io.parameters[1].f32();
+    const T* const x = io.inputs[0].data<T>();
+    const float *const scale = io.parameters[0].f32(), *const bias = io.parameters[1].f32();
     const auto value = [=] KINDRED_DEV(int64_t i) { return *scale * x[i] + *bias; };
-    write_each(stream, io.output.elements(), io.output.f32(), false, value);
+    write_each(stream, io.output.elements(), io.output.data<T>(), false, value);
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     const int64_t cols = cols_;
-    const float *const x = io.inputs[0].f32(), *const dy = grads.output.f32(),
-                       *const scale = io.parameters[0].f32();
+    const T *const x = io.inputs[0].data<T>(), *const dy = grads.output.data<T>();
+    const float* const scale = io.parameters[0].f32();
     float* const sums = static_cast<float*>(io.scratch.raw());  // [2, C]: dy x, dy
     const Tensor partials = io.scratch.slice(sums_bytes(), io.scratch.elements() - sums_bytes());
     launch_columns<2>(
@@ -42,7 +43,7 @@ class AffineKernel final : public Kernel {
     });
     if (!grads.inputs[0]) return;
     const auto value = [=] KINDRED_DEV(int64_t i) { return *scale * dy[i]; };
-    write_each(stream, grads.output.elements(), grads.inputs[0].f32(), grads.accumulate[0] != 0, value);
+    write_each(stream, grads.output.elements(), grads.inputs[0].data<T>(), grads.accumulate[0] != 0, value);
   }
 
  private:

@@ -15,8 +15,10 @@ namespace {
 constexpr int kPivotRows = 16;  // spread over the batch, so that one odd row moves the pivot little
 
 /// Everything a pass over the rows reads; v = (x - mean) gain + beta is the activation's input.
+template <class T>
 struct Pass {
-  const float *x, *mean, *gain, *beta;
+  const T* x;
+  const float *mean, *gain, *beta;
   const float *scale, *shift;  // the affine block's; null without
   int64_t rows, cols;
 
@@ -24,17 +26,18 @@ struct Pass {
   KINDRED_DEV float affine_shift() const { return shift != nullptr ? *shift : 0.0f; }
 };
 
+template <class T>
 struct Apply {
   Stream& stream;
-  Pass pass;
-  const float* residual;
-  float* y;
+  Pass<T> pass;
+  const T* residual;
+  T* y;
 
   template <Activation A>
   void run() const {
-    const Pass p = pass;
+    const Pass<T> p = pass;
     const int64_t cols = p.cols;
-    const float* const added = residual;
+    const T* const added = residual;
     const auto normal = [=] KINDRED_DEV(int64_t r, int64_t c) {
       const float v = (p.x[r * cols + c] - p.mean[c]) * p.gain[c] + p.beta[c];
       return p.affine_scale() * activate<A>(v) + p.affine_shift();
@@ -46,18 +49,21 @@ struct Apply {
 };
 
 /// sums [2 or 4, C]: dv, dv x_hat, and with an affine block dy act(v), dy; where dv = dL/dv.
+template <class T>
 struct SumGradients {
   Stream& stream;
-  Pass pass;
-  const float *invstd, *dy;
+  Pass<T> pass;
+  const float* invstd;
+  const T* dy;
   float* sums;
   Tensor partials;
 
   template <Activation A>
   void run() const {
-    const Pass p = pass;
+    const Pass<T> p = pass;
     const int64_t cols = p.cols;
-    const float *const inverse = invstd, *const above = dy;
+    const float* const inverse = invstd;
+    const T* const above = dy;
     if (p.scale == nullptr) {
       launch_columns<2>(
           stream, p.rows, cols,
@@ -82,18 +88,21 @@ struct SumGradients {
 };
 
 /// dx = gain (dv - mean(dv) - x_hat mean(dv x_hat)), means over all ranks.
+template <class T>
 struct Propagate {
   Stream& stream;
-  Pass pass;
-  const float *invstd, *dy, *means;  // means [2, C]: dv, dv x_hat
-  float* dx;
+  Pass<T> pass;
+  const float *invstd, *means;  // means [2, C]: dv, dv x_hat
+  const T* dy;
+  T* dx;
   bool accumulate;
 
   template <Activation A>
   void run() const {
-    const Pass p = pass;
+    const Pass<T> p = pass;
     const int64_t cols = p.cols;
-    const float *const inverse = invstd, *const above = dy, *const mean = means;
+    const float *const inverse = invstd, *const mean = means;
+    const T* const above = dy;
     write_matrix(stream, p.rows, cols, dx, accumulate, [=] KINDRED_DEV(int64_t r, int64_t c) {
       const float centred = p.x[r * cols + c] - p.mean[c];
       const float slope = activation_slope<A>(centred * p.gain[c] + p.beta[c]);
@@ -103,6 +112,7 @@ struct Propagate {
   }
 };
 
+template <class T>
 class BatchNormKernel final : public Kernel {
  public:
   BatchNormKernel(const BatchNorm& op, const KernelSpec& spec)
@@ -132,29 +142,30 @@ class BatchNormKernel final : public Kernel {
     } else {
       running_gain(stream, io);
     }
-    const float* const residual = op_.epilogue.residual ? io.inputs[1].f32() : nullptr;
-    with_activation(op_.epilogue.activation, Apply{stream, pass(io, mean, gain), residual, io.output.f32()});
+    const T* const residual = op_.epilogue.residual ? io.inputs[1].data<T>() : nullptr;
+    with_activation(op_.epilogue.activation,
+                    Apply<T>{stream, pass(io, mean, gain), residual, io.output.data<T>()});
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     const float* const state = floats(io.state);
     float* const sums = floats(io.scratch);
-    const float* const dy = grads.output.f32();
-    const Pass p = pass(io, state, state + 2 * cols_);
+    const T* const dy = grads.output.data<T>();
+    const Pass<T> p = pass(io, state, state + 2 * cols_);
     const Activation activation = op_.epilogue.activation;
     with_activation(activation,
-                    SumGradients{stream, p, state + cols_, dy, sums, behind(io.scratch, 4 * cols_)});
+                    SumGradients<T>{stream, p, state + cols_, dy, sums, behind(io.scratch, 4 * cols_)});
     add_parameter_gradients(stream, sums, grads);
     if (op_.epilogue.residual && grads.inputs[1]) {
       const auto value = [=] KINDRED_DEV(int64_t i) { return dy[i]; };
-      write_each(stream, rows_ * cols_, grads.inputs[1].f32(), grads.accumulate[1] != 0, value);
+      write_each(stream, rows_ * cols_, grads.inputs[1].data<T>(), grads.accumulate[1] != 0, value);
     }
     if (!grads.inputs[0]) return;
     if (communicator_.size() > 1) communicator_.all_reduce(stream, view(sums, {2 * cols_}));
     const float* const count = state + 3 * cols_;
     launch_each(stream, 2 * cols_, [=] KINDRED_DEV(int64_t i) { sums[i] /= *count; });
-    with_activation(activation, Propagate{stream, p, state + cols_, dy, sums, grads.inputs[0].f32(),
-                                          grads.accumulate[0] != 0});
+    with_activation(activation, Propagate<T>{stream, p, state + cols_, sums, dy, grads.inputs[0].data<T>(),
+                                             grads.accumulate[0] != 0});
   }
 
   // Public, because nvcc wants it so of functions with device lambdas.
@@ -162,7 +173,8 @@ class BatchNormKernel final : public Kernel {
   /// This batch's moments over all ranks into the state, and from there into the running statistics.
   void gather_moments(Stream& stream, const Io& io) {
     const int64_t rows = rows_, cols = cols_, ranks = communicator_.size(), record = 2 * cols + 1;
-    const float *const x = io.inputs[0].f32(), *const gamma = io.parameters[kGamma].f32();
+    const T* const x = io.inputs[0].data<T>();
+    const float* const gamma = io.parameters[kGamma].f32();
     float* const pivot = floats(io.scratch);
     float* const mine = pivot + cols;  // [mean C | squared deviations C | count]
     float* const all = ranks > 1 ? mine + record : mine;
@@ -254,9 +266,9 @@ class BatchNormKernel final : public Kernel {
     return cols_ + record + (ranks > 1 ? ranks * record : 0);
   }
 
-  Pass pass(const Io& io, const float* mean, const float* gain) const {
+  Pass<T> pass(const Io& io, const float* mean, const float* gain) const {
     const bool affine = op_.epilogue.affine;
-    return {io.inputs[0].f32(),
+    return {io.inputs[0].data<T>(),
             mean,
             gain,
             io.parameters[kBeta].f32(),

@@ -5,6 +5,7 @@
 namespace kindred {
 namespace {
 
+template <class T>
 class ConcatKernel final : public Kernel {
  public:
   ConcatKernel(const Concat&, const KernelSpec& spec) : rows_(spec.output.rows()), cols_(spec.output[-1]) {}
@@ -13,8 +14,8 @@ class ConcatKernel final : public Kernel {
     int64_t first = 0;
     for (const Tensor& input : io.inputs) {
       const int64_t width = input.shape()[-1], cols = cols_;
-      const float* const from = input.f32();
-      float* const to = io.output.f32() + first;
+      const T* const from = input.data<T>();
+      T* const to = io.output.data<T>() + first;
       launch_rows(
           stream, rows_,
           [=] KINDRED_DEV(const Row& row, int64_t r) {
@@ -30,9 +31,9 @@ class ConcatKernel final : public Kernel {
     for (size_t k = 0; k < io.inputs.size(); ++k) {
       const int64_t width = io.inputs[k].shape()[-1], cols = cols_;
       if (grads.inputs[k]) {
-        const float* const from = grads.output.f32() + first;
+        const T* const from = grads.output.data<T>() + first;
         const auto value = [=] KINDRED_DEV(int64_t r, int64_t c) { return from[r * cols + c]; };
-        write_matrix(stream, rows_, width, grads.inputs[k].f32(), grads.accumulate[k] != 0, value);
+        write_matrix(stream, rows_, width, grads.inputs[k].data<T>(), grads.accumulate[k] != 0, value);
       }
       first += width;
     }

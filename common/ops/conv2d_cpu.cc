@@ -1,16 +1,19 @@
 // Dense and grouped convolution on the CPU, by oneDNN; NHWC in and out. Weights lie OHWI in the parameter
 // buffer and are packed into the order oneDNN likes whenever they change (handed over as they are, they cost
 // 400 times the time). The backward of a pointwise convolution is two matrix products that add their
-// gradients in place.
+// gradients in place. In bf16 images and weights are rounded, sums and the gradients of weights are fp32;
+// where oneDNN has no bf16 convolutions, the fp32 ones run on widened copies.
 #include <algorithm>
 #include <array>
 #include <vector>
 
 #include "common/engine/cpu/dnnl_compat.h"
+#include "common/engine/cpu/matmul_cache.h"  // native_bf16
 #include "common/engine/gemm.h"
 #include "common/engine/launch.h"
 #include "common/ops/conv2d.h"
 #include "common/ops/conv_fold.h"
+#include "common/ops/stored_weights.h"
 
 namespace kindred {
 namespace {
@@ -18,7 +21,7 @@ namespace {
 using onednn::Call;
 using onednn::Desc;
 
-constexpr auto kF32 = dnnl::memory::data_type::f32;
+using DataType = dnnl::memory::data_type;
 constexpr int kResidualArg = DNNL_ARG_SRC_1;
 
 void append_activation(dnnl::post_ops& ops, Activation activation) {
@@ -61,6 +64,7 @@ class PackedWeights {
   Call reorder_;
 };
 
+template <class T>
 class Conv2dCpu final : public Kernel {
  public:
   Conv2dCpu(const Conv2d& op, const KernelSpec& spec)
@@ -68,7 +72,10 @@ class Conv2dCpu final : public Kernel {
         x_(spec.inputs[0]),
         y_(spec.output),
         training_(spec.training),
-        engine_(dnnl_engine(spec.stream)) {
+        emulated_(!std::is_same_v<T, float> && !native_bf16()),
+        type_(std::is_same_v<T, float> || emulated_ ? DataType::f32 : DataType::bf16),
+        engine_(dnnl_engine(spec.stream)),
+        stored_(spec.stream, training_ && pointwise() ? op.outputs * x_[3] : 0) {
     KINDRED_ASSERT(!training_ || (!op.tail.batch_norm && op.tail.epilogue.empty()));
     has_shift_ = op.bias || op.tail.batch_norm;
     try {
@@ -83,19 +90,24 @@ class Conv2dCpu final : public Kernel {
   }
 
   int64_t scratch_bytes() const override {
-    return workspace_bytes_ + std::max(gradient_bytes(), columns_bytes());
+    return workspace_bytes_ + staged_bytes() + std::max(gradient_bytes(), columns_bytes());
   }
 
   void forward(Stream& stream, const Io& io) override {
     if (io.parameter_version != packed_version_) prepare(stream, io);
     const void* shift = training_ ? (op_.bias ? io.parameters[1].raw() : nullptr) : shift_.raw();
-    const void* residual = op_.tail.epilogue.residual ? io.inputs[1].raw() : nullptr;
-    forward_.run(dnnl_stream(stream), {{DNNL_ARG_SRC, io.inputs[0].raw()},
+    float* const staged = static_cast<float*>(behind_workspace(io));  // x, residual, y
+    const void* x = staged_in(stream, io.inputs[0], staged);
+    const void* residual =
+        op_.tail.epilogue.residual ? staged_in(stream, io.inputs[1], staged + x_.elements()) : nullptr;
+    float* const y = staged + x_.elements() + y_.elements();
+    forward_.run(dnnl_stream(stream), {{DNNL_ARG_SRC, x},
                                        {DNNL_ARG_WEIGHTS, packed_.data()},
                                        {DNNL_ARG_BIAS, shift},
-                                       {DNNL_ARG_DST, io.output.raw()},
+                                       {DNNL_ARG_DST, emulated_ ? y : io.output.raw()},
                                        {residual_arg_, residual},
                                        {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
+    if (emulated_) write(stream, io.output, y, false);
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
@@ -107,7 +119,7 @@ class Conv2dCpu final : public Kernel {
       backward_weights(stream, io, grads);
     }
     if (!op_.bias) return;
-    const float* dy = grads.output.f32();
+    const T* dy = grads.output.data<T>();
     const int64_t outputs = op_.outputs;
     launch_columns<1>(
         stream, y_.rows(), outputs,
@@ -120,8 +132,8 @@ class Conv2dCpu final : public Kernel {
 
   bool pointwise() const { return op_.window.pointwise() && op_.groups == 1; }
 
-  static Desc images(const Shape& shape) {
-    return {{shape[0], shape[3], shape[1], shape[2]}, kF32, dnnl::memory::format_tag::nhwc};
+  Desc images(const Shape& shape) const {
+    return {{shape[0], shape[3], shape[1], shape[2]}, type_, dnnl::memory::format_tag::nhwc};
   }
 
   dnnl::memory::dims weight_dims() const {
@@ -132,14 +144,15 @@ class Conv2dCpu final : public Kernel {
 
   Desc plain_weights() const {
     using dnnl::memory;
-    return {weight_dims(), kF32, op_.groups == 1 ? memory::format_tag::ohwi : memory::format_tag::gohwi};
+    return {weight_dims(), DataType::f32,
+            op_.groups == 1 ? memory::format_tag::ohwi : memory::format_tag::gohwi};
   }
 
-  onednn::Convolution convolution(bool with_bias) const {
+  onednn::Convolution convolution(bool with_bias, DataType weights) const {
     const Window& w = op_.window;
-    const Desc bias = with_bias ? Desc({op_.outputs}, kF32, dnnl::memory::format_tag::x) : Desc();
+    const Desc bias = with_bias ? Desc({op_.outputs}, DataType::f32, dnnl::memory::format_tag::x) : Desc();
     return {images(x_),
-            Desc(weight_dims(), kF32, dnnl::memory::format_tag::any),
+            Desc(weight_dims(), weights, dnnl::memory::format_tag::any),
             bias,
             images(y_),
             {w.stride_h, w.stride_w},
@@ -164,7 +177,7 @@ class Conv2dCpu final : public Kernel {
     dnnl::primitive_attr attr = onednn::user_scratchpad();
     attr.set_post_ops(ops);
     const auto kind = training_ ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-    forward_desc_ = onednn::forward_desc(engine_, kind, convolution(has_shift_), attr);
+    forward_desc_ = onednn::forward_desc(engine_, kind, convolution(has_shift_, type_), attr);
     need_workspace(forward_desc_.scratchpad_desc());
     forward_ = Call(dnnl::convolution_forward(forward_desc_), engine_,
                     {{DNNL_ARG_SRC, forward_desc_.src_desc()},
@@ -177,9 +190,8 @@ class Conv2dCpu final : public Kernel {
   }
 
   void make_backward(Stream& stream, const Desc& plain) {
-    const onednn::Convolution conv = convolution(false);
     const dnnl::primitive_attr attr = onednn::user_scratchpad();
-    const auto data = onednn::backward_data_desc(engine_, conv, attr, forward_desc_);
+    const auto data = onednn::backward_data_desc(engine_, convolution(false, type_), attr, forward_desc_);
     need_workspace(data.scratchpad_desc());
     data_ = Call(dnnl::convolution_backward_data(data), engine_,
                  {{DNNL_ARG_DIFF_SRC, data.diff_src_desc()},
@@ -188,7 +200,8 @@ class Conv2dCpu final : public Kernel {
                   {DNNL_ARG_SCRATCHPAD, data.scratchpad_desc()}});
     packed_for_data_ = PackedWeights(stream, plain, data.weights_desc());
 
-    const auto weights = onednn::backward_weights_desc(engine_, conv, attr, forward_desc_);
+    const auto weights =
+        onednn::backward_weights_desc(engine_, convolution(false, DataType::f32), attr, forward_desc_);
     need_workspace(weights.scratchpad_desc());
     weights_ = Call(dnnl::convolution_backward_weights(weights), engine_,
                     {{DNNL_ARG_SRC, weights.src_desc()},
@@ -209,11 +222,15 @@ class Conv2dCpu final : public Kernel {
                          {DNNL_ARG_SCRATCHPAD, add.scratchpad_desc()}});
   }
 
-  /// Scratch behind the workspace: a data gradient that is to be added, or weight gradients in oneDNN's
-  /// order.
+  /// Scratch behind the workspace: without bf16 primitives, widened copies of what they read and write,
+  int64_t staged_bytes() const {
+    return emulated_ ? (x_.elements() + 2 * y_.elements()) * int64_t{sizeof(float)} : 0;
+  }
+  /// and behind them a data gradient that is to be added, or weight gradients in oneDNN's order.
   int64_t gradient_bytes() const {
     if (!training_ || pointwise()) return 0;
-    return std::max(x_.elements() * int64_t{sizeof(float)}, weights_gradient_bytes_);
+    const int64_t element = dtype_bytes(emulated_ ? DType::f32 : dtype_of<T>());
+    return std::max(x_.elements() * element, weights_gradient_bytes_);
   }
   int64_t columns_bytes() const {
     return training_ && op_.bias ? columns_scratch_bytes<1>(y_.rows(), op_.outputs) : 0;
@@ -221,22 +238,26 @@ class Conv2dCpu final : public Kernel {
 
   /// Packs the weights, folds what the passes put behind the convolution.
   void prepare(Stream& stream, const Io& io) {
-    const float* weight = io.parameters[0].f32();
+    const float* const weight = io.parameters[0].f32();
+    std::vector<float> folded;
     packed_version_ = io.parameter_version;
     if (training_) {
-      packed_.pack(stream, weight);
-      if (!pointwise()) packed_for_data_.pack(stream, weight);
+      if (emulated_) folded.assign(weight, weight + io.parameters[0].elements()), round(folded);
+      const float* const plain = emulated_ ? folded.data() : weight;
+      packed_.pack(stream, plain);
+      if (!pointwise()) packed_for_data_.pack(stream, plain);
       return;
     }
     const ConvParameters parameters = conv_parameters(io.parameters, op_.bias, op_.tail);
     const ChannelFold fold(parameters, op_.tail.eps);
-    std::vector<float> folded(weight, weight + io.parameters[0].elements());
+    folded.assign(weight, weight + io.parameters[0].elements());
     const int64_t fan = static_cast<int64_t>(folded.size()) / op_.outputs;
     for (int64_t o = 0; o < op_.outputs; ++o) {
       const float scale = fold.scale(o);
       for (int64_t i = o * fan; i < (o + 1) * fan; ++i) folded[static_cast<size_t>(i)] *= scale;
       if (has_shift_) shift_.f32()[o] = fold.shift(o);
     }
+    if (emulated_) round(folded);
     packed_.pack(stream, folded.data());
     if (!op_.tail.epilogue.affine) return;
     const Affine affine{*parameters.scale.f32(), *parameters.shift.f32()};
@@ -248,44 +269,70 @@ class Conv2dCpu final : public Kernel {
 
   void backward_pointwise(Stream& stream, const Io& io, const Grads& grads) {
     const int64_t pixels = x_.rows(), in = x_[3], out = op_.outputs;
-    const float* dy = grads.output.f32();
-    gemm(stream, Transpose::yes, Transpose::no, out, in, pixels, 1, dy, out, io.inputs[0].f32(), in, 1,
+    const T* dy = grads.output.data<T>();
+    gemm(stream, Transpose::yes, Transpose::no, out, in, pixels, 1, dy, out, io.inputs[0].data<T>(), in, 1,
          grads.parameters[0].f32(), in);
     if (!grads.inputs[0]) return;
-    gemm(stream, Transpose::no, Transpose::no, pixels, in, out, 1, dy, out, io.parameters[0].f32(), in,
-         grads.accumulate[0] != 0 ? 1.0f : 0.0f, grads.inputs[0].f32(), in);
+    gemm(stream, Transpose::no, Transpose::no, pixels, in, out, 1, dy, out,
+         stored_.get(stream, io.parameters[0], packed_version_), in, grads.accumulate[0] != 0 ? 1.0f : 0.0f,
+         grads.inputs[0].data<T>(), in);
   }
 
   void backward_data(Stream& stream, const Io& io, const Grads& grads) {
-    float* const dx = grads.inputs[0].f32();
-    const bool accumulate = grads.accumulate[0] != 0;
-    float* const target = accumulate ? behind_workspace(io) : dx;
+    const bool accumulate = grads.accumulate[0] != 0, direct = !accumulate && !emulated_;
+    void* const target = direct ? grads.inputs[0].raw() : behind_staged(io);
+    const void* const dy = staged_in(stream, grads.output, static_cast<float*>(behind_workspace(io)));
     data_.run(dnnl_stream(stream), {{DNNL_ARG_DIFF_SRC, target},
                                     {DNNL_ARG_WEIGHTS, packed_for_data_.data()},
-                                    {DNNL_ARG_DIFF_DST, grads.output.raw()},
+                                    {DNNL_ARG_DIFF_DST, dy},
                                     {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
-    if (accumulate) launch_each(stream, x_.elements(), [=](int64_t i) { dx[i] += target[i]; });
+    if (direct) return;
+    if (emulated_) return write(stream, grads.inputs[0], static_cast<const float*>(target), accumulate);
+    write(stream, grads.inputs[0], static_cast<const T*>(target), accumulate);
   }
 
   void backward_weights(Stream& stream, const Io& io, const Grads& grads) {
-    float* const packed = behind_workspace(io);
-    weights_.run(dnnl_stream(stream), {{DNNL_ARG_SRC, io.inputs[0].raw()},
-                                       {DNNL_ARG_DIFF_DST, grads.output.raw()},
-                                       {DNNL_ARG_DIFF_WEIGHTS, packed},
-                                       {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
+    float* const staged = static_cast<float*>(behind_workspace(io));
+    void* const packed = behind_staged(io);
+    weights_.run(dnnl_stream(stream),
+                 {{DNNL_ARG_SRC, staged_in(stream, io.inputs[0], staged)},
+                  {DNNL_ARG_DIFF_DST, staged_in(stream, grads.output, staged + x_.elements())},
+                  {DNNL_ARG_DIFF_WEIGHTS, packed},
+                  {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
     add_weights_.run(dnnl_stream(stream), {{DNNL_ARG_FROM, packed},
                                            {DNNL_ARG_TO, grads.parameters[0].raw()},
                                            {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
   }
 
-  float* behind_workspace(const Io& io) const {
-    return reinterpret_cast<float*>(io.scratch.data<uint8_t>() + workspace_bytes_);
+  void* behind_workspace(const Io& io) const {
+    return static_cast<std::byte*>(io.scratch.raw()) + workspace_bytes_;
+  }
+  void* behind_staged(const Io& io) const {
+    return static_cast<std::byte*>(behind_workspace(io)) + staged_bytes();
+  }
+
+  /// What a primitive reads for `tensor`: itself, or a wide copy at `memory`.
+  const void* staged_in(Stream& stream, const Tensor& tensor, float* memory) const {
+    if (!emulated_) return tensor.raw();
+    const T* const from = tensor.data<T>();
+    write_each(stream, tensor.elements(), memory, false, [=](int64_t i) { return from[i]; });
+    return memory;
+  }
+  template <class From>
+  static void write(Stream& stream, const Tensor& to, const From* from, bool accumulate) {
+    write_each(stream, to.elements(), to.data<T>(), accumulate, [=](int64_t i) { return from[i]; });
+  }
+  static void round(std::vector<float>& values) {
+    for (float& value : values) value = BFloat16(value);
   }
 
   const Conv2d op_;
   const Shape x_, y_;
   const bool training_;
+  const bool emulated_;  // bf16 by fp32 primitives
+  const DataType type_;  // of the images and packed weights that primitives see
   const dnnl::engine engine_;
+  StoredWeights<T> stored_;  // for the products of a pointwise backward
   bool has_shift_ = false;
   int residual_arg_ = -1;
   Affine affine_{};

@@ -3,6 +3,7 @@
 // this one's time. Sums are taken in an order that depends on the shape alone.
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "common/base/parallel.h"
@@ -26,20 +27,23 @@ struct Geometry {
   /// First channel of a block; the last block overlaps, rather than end beyond the channels.
   int64_t first_channel(int64_t block) const { return std::min(block * kLanes, channels - kLanes); }
   int lanes_done(int64_t block) const { return static_cast<int>(block * kLanes - first_channel(block)); }
-  Line input(const float* x, int64_t image, int64_t row, int64_t c) const {
+  template <class X>
+  Line<X> input(const X* x, int64_t image, int64_t row, int64_t c) const {
     return {x + (image * height + row) * width * channels + c, channels, width};
   }
-  Line output(const float* y, int64_t image, int64_t row, int64_t c) const {
+  template <class X>
+  Line<X> output(const X* y, int64_t image, int64_t row, int64_t c) const {
     return {y + (image * oh + row) * ow * channels + c, channels, ow};
   }
 };
 
-/// One row of the output (forward), or of the input's gradient (backward).
+/// One row of the output (forward), or of the input's gradient (backward), to fp32 memory.
+template <class X>
 struct RowJob {
   const Geometry& g;
-  const float* from;
+  const X* from;
   const float* weight;
-  float* to;
+  float* to;  // the row
   int64_t image, row;
   bool add = false;
 };
@@ -73,8 +77,8 @@ template <class F>
   }
 }
 
-template <int K, int S, int T>
-void forward_row(const RowJob& job) {
+template <class X, int K, int S, int T>
+void forward_row(const RowJob<X>& job) {
   using Meeting = Down<K, S, T>;
   const Geometry g = job.g;
   const int64_t y0 = job.row * S - g.top;
@@ -86,7 +90,7 @@ void forward_row(const RowJob& job) {
         const bool inside = first >= 0 && first + Meeting::kColumns <= g.width;
         Vector sums[T] = {};
         for (int k = first_tap; k < last_tap; ++k) {
-          const Line line = g.input(job.from, job.image, y0 + k, c);
+          const Line<X> line = g.input(job.from, job.image, y0 + k, c);
           const float* const taps = job.weight + k * K * g.channels + c;
           if (inside) {
             convolve<Meeting, K, true>(sums, line, first, taps);
@@ -94,13 +98,12 @@ void forward_row(const RowJob& job) {
             convolve<Meeting, K, false>(sums, line, first, taps);
           }
         }
-        float* const to = job.to + (job.image * g.oh + job.row) * g.ow * g.channels + c;
-        store_tile(sums, to, g.channels, o, g.ow, done, false);
+        store_tile(sums, job.to + c, g.channels, o, g.ow, done, false);
       });
 }
 
-template <int K, int S, int T>
-void backward_row(const RowJob& job) {
+template <class X, int K, int S, int T>
+void backward_row(const RowJob<X>& job) {
   using Meeting = Up<K, S, T>;
   static_assert(T % S == 0);
   const Geometry g = job.g;
@@ -115,7 +118,7 @@ void backward_row(const RowJob& job) {
         for (int k = 0; k < K; ++k) {
           const int64_t above = job.row + g.top - k;
           if (above < 0 || above % S != 0 || above / S >= g.oh) continue;
-          const Line line = g.output(job.from, job.image, above / S, c);
+          const Line<X> line = g.output(job.from, job.image, above / S, c);
           const float* const taps = job.weight + k * K * g.channels + c;
           if (inside) {
             convolve<Meeting, K, true>(sums, line, first, taps);
@@ -123,38 +126,38 @@ void backward_row(const RowJob& job) {
             convolve<Meeting, K, false>(sums, line, first, taps);
           }
         }
-        float* const to = job.to + (job.image * g.height + job.row) * g.width * g.channels + c;
-        store_tile(sums, to, g.channels, column - g.left, g.width, done, job.add);
+        store_tile(sums, job.to + c, g.channels, column - g.left, g.width, done, job.add);
       });
 }
 
 /// Weight gradients of one block of channels over output rows [begin, end), counted over all images.
+template <class X>
 struct WeightJob {
   const Geometry& g;
-  const float* x;
-  const float* dy;
+  const X* x;
+  const X* dy;
   float* partial;  // [K, K, C]
   int64_t block, begin, end;
 };
 
-template <int K, int S, int T>
-void weight_rows(const WeightJob& job) {
+template <class X, int K, int S, int T>
+void weight_rows(const WeightJob<X>& job) {
   using Meeting = Down<K, S, T>;
   const Geometry& g = job.g;
   const int64_t c = g.first_channel(job.block);
   Vector sums[K][2 * K] = {};
   for (int64_t r = job.begin; r < job.end; ++r) {
     const int64_t image = r / g.oh, row = r % g.oh, y0 = row * S - g.top;
-    const Line above = g.output(job.dy, image, row, c);
+    const Line<X> above = g.output(job.dy, image, row, c);
     for (int64_t o = 0; o < g.ow; o += T) {
       Vector gradient[T];
-      const Columns<false, T> columns(above, o);
+      const Columns<false, T, X> columns(above, o);
       unrolled<T>([&](auto t) __attribute__((always_inline)) { load(gradient[t], columns.column(t)); });
       const int64_t first = o * S - g.left;
       const bool inside = first >= 0 && first + Meeting::kColumns <= g.width;
       for (int k = 0; k < K; ++k) {
         if (y0 + k < 0 || y0 + k >= g.height) continue;
-        const Line line = g.input(job.x, image, y0 + k, c);
+        const Line<X> line = g.input(job.x, image, y0 + k, c);
         if (inside) {
           correlate<Meeting, K, true>(sums[k], line, first, gradient);
         } else {
@@ -173,10 +176,11 @@ void weight_rows(const WeightJob& job) {
 
 /// The loops for one window; `forward` and `weights` by width of the output, `backward` by width of the
 /// input.
+template <class X>
 struct Loops {
-  void (*forward)(const RowJob&);
-  void (*backward)(const RowJob&);
-  void (*weights)(const WeightJob&);
+  void (*forward)(const RowJob<X>&);
+  void (*backward)(const RowJob<X>&);
+  void (*weights)(const WeightJob<X>&);
 };
 
 /// Pixels at a time: eight, or less where that leaves fewer idle at the end of a row.
@@ -185,24 +189,24 @@ int tile_width(int64_t columns) {
   return (columns + 6) / 7 * 7 < (columns + 7) / 8 * 8 ? 7 : 8;
 }
 
-template <int K, int S>
-Loops pick_loops(int64_t ow, int64_t width) {
-  Loops loops{};
+template <class X, int K, int S>
+Loops<X> pick_loops(int64_t ow, int64_t width) {
+  Loops<X> loops{};
   const int out = tile_width(ow), in = S == 1 ? tile_width(width) : width <= 4 ? 4 : 8;
   switch (out) {
     case 4:
-      loops.forward = forward_row<K, S, 4>, loops.weights = weight_rows<K, S, 4>;
+      loops.forward = forward_row<X, K, S, 4>, loops.weights = weight_rows<X, K, S, 4>;
       break;
     case 7:
-      loops.forward = forward_row<K, S, 7>, loops.weights = weight_rows<K, S, 7>;
+      loops.forward = forward_row<X, K, S, 7>, loops.weights = weight_rows<X, K, S, 7>;
       break;
     default:
-      loops.forward = forward_row<K, S, 8>, loops.weights = weight_rows<K, S, 8>;
+      loops.forward = forward_row<X, K, S, 8>, loops.weights = weight_rows<X, K, S, 8>;
   }
-  if (in == 4) return loops.backward = backward_row<K, S, 4>, loops;
+  if (in == 4) return loops.backward = backward_row<X, K, S, 4>, loops;
   if constexpr (S == 1)
-    if (in == 7) return loops.backward = backward_row<K, S, 7>, loops;
-  return loops.backward = backward_row<K, S, 8>, loops;
+    if (in == 7) return loops.backward = backward_row<X, K, S, 7>, loops;
+  return loops.backward = backward_row<X, K, S, 8>, loops;
 }
 
 bool has_loops(const Window& w, int64_t channels) {
@@ -210,36 +214,42 @@ bool has_loops(const Window& w, int64_t channels) {
          w.stride_h <= 2 && channels >= kLanes;
 }
 
-Loops pick_loops(const Geometry& g) {
-  if (g.kernel == 3) return g.stride == 1 ? pick_loops<3, 1>(g.ow, g.width) : pick_loops<3, 2>(g.ow, g.width);
-  return g.stride == 1 ? pick_loops<5, 1>(g.ow, g.width) : pick_loops<5, 2>(g.ow, g.width);
+template <class X>
+Loops<X> pick_loops(const Geometry& g) {
+  if (g.kernel == 3) {
+    return g.stride == 1 ? pick_loops<X, 3, 1>(g.ow, g.width) : pick_loops<X, 3, 2>(g.ow, g.width);
+  }
+  return g.stride == 1 ? pick_loops<X, 5, 1>(g.ow, g.width) : pick_loops<X, 5, 2>(g.ow, g.width);
 }
 
-/// y = scale act(y + shift[c]) + bias + residual over one row of pixels, in place.
+/// y = scale act(v + shift[c]) + bias + residual over one row of pixels; v and y may be the same memory.
+template <class T>
 struct Finish {
-  float* y;
-  const float *shift, *residual;  // null: absent
+  const float *v, *shift;
+  const T* residual;  // null: absent
+  T* y;
   float scale, bias;
   int64_t pixels, channels;
 
   template <Activation A>
   void run() const {
     for (int64_t p = 0; p < pixels; ++p) {
-      float* const to = y + p * channels;
-      if (shift != nullptr) {
+      const float* const from = v + p * channels;
+      T* const to = y + p * channels;
+      if (residual != nullptr) {
+        const T* const added = residual + p * channels;
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) to[c] = scale * activate<A>(to[c] + shift[c]) + bias;
+        for (int64_t c = 0; c < channels; ++c)
+          to[c] = scale * activate<A>(from[c] + shift[c]) + bias + added[c];
       } else {
 #pragma omp simd
-        for (int64_t c = 0; c < channels; ++c) to[c] = scale * activate<A>(to[c]) + bias;
+        for (int64_t c = 0; c < channels; ++c) to[c] = scale * activate<A>(from[c] + shift[c]) + bias;
       }
     }
-    if (residual == nullptr) return;
-#pragma omp simd
-    for (int64_t i = 0; i < pixels * channels; ++i) y[i] += residual[i];
   }
 };
 
+template <class T>
 class DepthwiseConv2dCpu final : public Kernel {
  public:
   DepthwiseConv2dCpu(const DepthwiseConv2d& op, const KernelSpec& spec)
@@ -252,7 +262,8 @@ class DepthwiseConv2dCpu final : public Kernel {
     KINDRED_ASSERT(!training_ || (!op.tail.batch_norm && op.tail.epilogue.empty()));
     const Shape &x = spec.inputs[0], &y = spec.output;
     geometry_ = {x[0], x[1], x[2], x[3], y[1], y[2], w.top, w.left, w.kernel_h, w.stride_h};
-    loops_ = pick_loops(geometry_);
+    loops_ = pick_loops<T>(geometry_);
+    shift_.resize(static_cast<size_t>(channels_));
     // Enough jobs for the cores of a large machine, each a good many rows.
     const int64_t rows = x[0] * y[1], wanted = std::max<int64_t>(1, 64 / geometry_.blocks());
     chunk_rows_ = std::max<int64_t>(8, (rows + wanted - 1) / wanted);
@@ -261,45 +272,37 @@ class DepthwiseConv2dCpu final : public Kernel {
 
   int64_t scratch_bytes() const override {
     if (plain_) return plain_->scratch_bytes();
-    if (!training_) return 0;
+    const int64_t row = std::max(geometry_.ow, training_ ? geometry_.width : 0) * channels_;
+    const int64_t rows = kF32 ? 0 : kTasks * row * static_cast<int64_t>(sizeof(float));
+    if (!training_) return rows;
     const int64_t partials = chunks_ * op_.window.taps() * channels_ * static_cast<int64_t>(sizeof(float));
-    return std::max(partials, op_.bias ? columns_scratch_bytes<1>(out_rows_, channels_) : 0);
+    return std::max({rows, partials, op_.bias ? columns_scratch_bytes<1>(out_rows_, channels_) : 0});
   }
 
   void forward(Stream& stream, const Io& io) override {
     if (plain_) return plain_->forward(stream, io);
     if (!training_ && io.parameter_version != folded_version_) fold(io);
     const Geometry& g = geometry_;
-    const float *const x = io.inputs[0].f32(), *const weight =
-                                                   training_ ? io.parameters[0].f32() : folded_.data();
-    float* const y = io.output.f32();
-    const float* shift = shift_.empty() ? nullptr : shift_.data();
-    if (training_ && op_.bias) shift = io.parameters[1].f32();
+    const T* const x = io.inputs[0].data<T>();
+    const float* const weight = training_ ? io.parameters[0].f32() : folded_.data();
+    const float* const shift = training_ && op_.bias ? io.parameters[1].f32() : shift_.data();
     const Epilogue& epilogue = op_.tail.epilogue;
-    const float* const residual = epilogue.residual ? io.inputs[1].f32() : nullptr;
-    const bool finish = shift != nullptr || !epilogue.empty();
-    parallel_for(g.images * g.oh, [&](int64_t r) {
-      loops_.forward({g, x, weight, y, r / g.oh, r % g.oh});
+    const T* const residual = epilogue.residual ? io.inputs[1].data<T>() : nullptr;
+    const bool finish = !kF32 || op_.bias || op_.tail.batch_norm || !epilogue.empty();
+    each_row(g.images * g.oh, g.ow, io.output, io.scratch, [&](int64_t r, float* sums) {
+      loops_.forward({g, x, weight, sums, r / g.oh, r % g.oh});
       if (!finish) return;
       const int64_t first = r * g.ow * g.channels;
       with_activation(epilogue.activation,
-                      Finish{y + first, shift, residual != nullptr ? residual + first : nullptr, scale_,
-                             bias_, g.ow, g.channels});
+                      Finish<T>{sums, shift, residual != nullptr ? residual + first : nullptr,
+                                io.output.data<T>() + first, scale_, bias_, g.ow, g.channels});
     });
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     if (plain_) return plain_->backward(stream, io, grads);
-    const Geometry& g = geometry_;
-    const float *const x = io.inputs[0].f32(), *const dy = grads.output.f32();
-    if (grads.inputs[0]) {
-      const float* const weight = io.parameters[0].f32();
-      float* const dx = grads.inputs[0].f32();
-      const bool add = grads.accumulate[0] != 0;
-      parallel_for(g.images * g.height, [&](int64_t r) {
-        loops_.backward({g, dy, weight, dx, r / g.height, r % g.height, add});
-      });
-    }
+    const T *const x = io.inputs[0].data<T>(), *const dy = grads.output.data<T>();
+    if (grads.inputs[0]) backward_data(dy, io, grads);
     backward_weights(x, dy, static_cast<float*>(io.scratch.raw()), grads.parameters[0].f32());
     if (!op_.bias) return;
     const int64_t channels = channels_;
@@ -309,7 +312,43 @@ class DepthwiseConv2dCpu final : public Kernel {
   }
 
  private:
-  void backward_weights(const float* x, const float* dy, float* partials, float* dw) const {
+  static constexpr bool kF32 = std::is_same_v<T, float>;
+  static constexpr int64_t kTasks = 64;  // that rows are shared out to: enough for a large machine
+
+  /// f(r, sums) for every row of `result`, [columns, C] each: `sums` is the row itself where that is fp32,
+  /// otherwise scratch of the task.
+  template <class F>
+  void each_row(int64_t rows, int64_t columns, const Tensor& result, const Tensor& scratch, F f) const {
+    const int64_t tasks = std::min(rows, kTasks), row = columns * channels_;
+    float* const memory = static_cast<float*>(kF32 ? result.raw() : scratch.raw());
+    parallel_for(tasks, [&](int64_t task) {
+      for (int64_t r = rows * task / tasks; r < rows * (task + 1) / tasks; ++r)
+        f(r, memory + (kF32 ? r : task) * row);
+    });
+  }
+
+  void backward_data(const T* dy, const Io& io, const Grads& grads) const {
+    const Geometry& g = geometry_;
+    const float* const weight = io.parameters[0].f32();
+    T* const dx = grads.inputs[0].data<T>();
+    const bool add = grads.accumulate[0] != 0;
+    each_row(g.images * g.height, g.width, grads.inputs[0], io.scratch, [&](int64_t r, float* sums) {
+      loops_.backward({g, dy, weight, sums, r / g.height, r % g.height, kF32 && add});
+      if constexpr (!kF32) {
+        const int64_t n = g.width * g.channels;
+        T* const to = dx + r * n;
+        if (add) {
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i) to[i] += sums[i];
+        } else {
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i) to[i] = sums[i];
+        }
+      }
+    });
+  }
+
+  void backward_weights(const T* x, const T* dy, float* partials, float* dw) const {
     const Geometry& g = geometry_;
     const int64_t weights = op_.window.taps() * channels_, rows = g.images * g.oh;
     parallel_for(chunks_ * g.blocks(), [&](int64_t job) {
@@ -336,10 +375,7 @@ class DepthwiseConv2dCpu final : public Kernel {
     folded_.resize(static_cast<size_t>(io.parameters[0].elements()));
     for (size_t i = 0; i < folded_.size(); ++i)
       folded_[i] = weight[i] * fold.scale(static_cast<int64_t>(i) % channels_);
-    if (op_.bias || op_.tail.batch_norm) {
-      shift_.resize(static_cast<size_t>(channels_));
-      for (int64_t c = 0; c < channels_; ++c) shift_[static_cast<size_t>(c)] = fold.shift(c);
-    }
+    for (int64_t c = 0; c < channels_; ++c) shift_[static_cast<size_t>(c)] = fold.shift(c);
     if (op_.tail.epilogue.affine) scale_ = *parameters.scale.f32(), bias_ = *parameters.shift.f32();
     folded_version_ = io.parameter_version;
   }
@@ -349,9 +385,9 @@ class DepthwiseConv2dCpu final : public Kernel {
   const int64_t channels_, out_rows_;
   std::unique_ptr<Kernel> plain_;  // does it all, where there are no loops for the window
   Geometry geometry_{};
-  Loops loops_{};
+  Loops<T> loops_{};
   int64_t chunk_rows_ = 0, chunks_ = 0;  // of the weight gradient: rows that one partial sum covers
-  std::vector<float> folded_, shift_;
+  std::vector<float> folded_, shift_;    // shift_: zeros in training
   float scale_ = 1, bias_ = 0;
   int64_t folded_version_ = -1;
 };

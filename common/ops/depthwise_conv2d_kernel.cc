@@ -1,5 +1,7 @@
 // Depthwise convolution in its plain form: a row of the launch is a pixel's channels, gathered tap by tap.
 // This is the CUDA kernel, and on the CPU the reference and the fallback of depthwise_conv2d_cpu.cc.
+#include <type_traits>
+
 #include "common/engine/launch.h"
 #include "common/ops/activation_math.h"
 #include "common/ops/conv_fold.h"
@@ -31,25 +33,29 @@ struct Geometry {
   }
 };
 
-/// y = scale act(y gain + shift) + bias + residual over rows of C, in place.
+/// y = scale act(v gain + shift) + bias + residual over rows of C; v and y may be the same memory.
+template <class T>
 struct Finish {
   Stream& stream;
   ChannelFold fold;
-  const float *scale, *bias, *residual;  // null: absent
-  float* y;
+  const float *scale, *bias;  // null: absent
+  const T* residual;          // null: absent
+  const float* v;
+  T* y;
   int64_t rows, cols;
 
   template <Activation A>
   void run() const {
     const Finish f = *this;
     write_matrix(stream, rows, cols, y, false, [=] KINDRED_DEV(int64_t r, int64_t c) {
-      const float value = activate<A>(f.y[r * f.cols + c] * f.fold.scale(c) + f.fold.shift(c));
+      const float value = activate<A>(f.v[r * f.cols + c] * f.fold.scale(c) + f.fold.shift(c));
       const float affine = f.scale != nullptr ? *f.scale * value + *f.bias : value;
       return f.residual != nullptr ? affine + f.residual[r * f.cols + c] : affine;
     });
   }
 };
 
+template <class T>
 class DepthwiseConv2dKernel final : public Kernel {
  public:
   DepthwiseConv2dKernel(const DepthwiseConv2d& op, const KernelSpec& spec)
@@ -62,17 +68,21 @@ class DepthwiseConv2dKernel final : public Kernel {
   }
 
   int64_t scratch_bytes() const override {
-    return training_ ? columns_scratch_bytes<1>(out_.rows(), geometry_.channels) : 0;
+    const int64_t columns = training_ ? columns_scratch_bytes<1>(out_.rows(), geometry_.channels) : 0;
+    const int64_t elements = training_ ? std::max(in_.elements(), out_.elements()) : out_.elements();
+    return kSumsInPlace ? columns : std::max(columns, elements * static_cast<int64_t>(sizeof(float)));
   }
 
   void forward(Stream& stream, const Io& io) override {
     const Geometry g = geometry_;
-    const float *const x = io.inputs[0].f32(), *const weight = io.parameters[0].f32();
-    float* const y = io.output.f32();
+    const T* const x = io.inputs[0].data<T>();
+    const float* const weight = io.parameters[0].f32();
+    T* const y = io.output.data<T>();
+    float* const sums = sums_of(io.output, io.scratch);
     launch_rows(
         stream, out_.rows(),
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          float* const to = y + r * g.channels;
+          float* const to = sums + r * g.channels;
           row.each(g.channels, [=](int64_t c) { to[c] = 0; });
           for (int ky = 0; ky < g.window.kernel_h; ++ky) {
             for (int kx = 0; kx < g.window.kernel_w; ++kx) {
@@ -84,18 +94,19 @@ class DepthwiseConv2dKernel final : public Kernel {
           }
         },
         op_.window.taps() * g.channels);
-    if (!op_.bias && !op_.tail.batch_norm && op_.tail.epilogue.empty()) return;
+    if (kSumsInPlace && !op_.bias && !op_.tail.batch_norm && op_.tail.epilogue.empty()) return;
     const ConvParameters p = conv_parameters(io.parameters, op_.bias, op_.tail);
     const Epilogue& epilogue = op_.tail.epilogue;
-    with_activation(epilogue.activation,
-                    Finish{stream, ChannelFold(p, op_.tail.eps), epilogue.affine ? p.scale.f32() : nullptr,
-                           epilogue.affine ? p.shift.f32() : nullptr,
-                           epilogue.residual ? io.inputs[1].f32() : nullptr, y, out_.rows(), g.channels});
+    with_activation(
+        epilogue.activation,
+        Finish<T>{stream, ChannelFold(p, op_.tail.eps), epilogue.affine ? p.scale.f32() : nullptr,
+                  epilogue.affine ? p.shift.f32() : nullptr,
+                  epilogue.residual ? io.inputs[1].data<T>() : nullptr, sums, y, out_.rows(), g.channels});
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     const Geometry g = geometry_;
-    const float *const x = io.inputs[0].f32(), *const dy = grads.output.f32();
+    const T *const x = io.inputs[0].data<T>(), *const dy = grads.output.data<T>();
     for (int ky = 0; ky < g.window.kernel_h; ++ky) {
       for (int kx = 0; kx < g.window.kernel_w; ++kx) {
         launch_columns<1>(
@@ -120,14 +131,16 @@ class DepthwiseConv2dKernel final : public Kernel {
   /// Public, because nvcc wants it so of functions with device lambdas.
   void backward_data(Stream& stream, const Io& io, const Grads& grads) {
     const Geometry g = geometry_;
-    const float *const dy = grads.output.f32(), *const weight = io.parameters[0].f32();
-    float* const dx = grads.inputs[0].f32();
+    const T* const dy = grads.output.data<T>();
+    const float* const weight = io.parameters[0].f32();
+    T* const dx = grads.inputs[0].data<T>();
+    float* const sums = sums_of(grads.inputs[0], io.scratch);
     const bool accumulate = grads.accumulate[0] != 0;
     launch_rows(
         stream, in_.rows(),
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          float* const to = dx + r * g.channels;
-          if (!accumulate) row.each(g.channels, [=](int64_t c) { to[c] = 0; });
+          float* const to = sums + r * g.channels;
+          if (!accumulate || !kSumsInPlace) row.each(g.channels, [=](int64_t c) { to[c] = 0; });
           for (int ky = 0; ky < g.window.kernel_h; ++ky) {
             for (int kx = 0; kx < g.window.kernel_w; ++kx) {
               const int64_t from = g.output_of(r, ky, kx);
@@ -136,11 +149,20 @@ class DepthwiseConv2dKernel final : public Kernel {
               row.each(g.channels, [=](int64_t c) { to[c] += dy[from + c] * tap[c]; });
             }
           }
+          if (kSumsInPlace) return;
+          T* const out = dx + r * g.channels;
+          row.each(g.channels, [=](int64_t c) { out[c] = accumulate ? out[c] + to[c] : to[c]; });
         },
         op_.window.taps() * g.channels);
   }
 
  private:
+  /// Sums over taps are fp32: in the result's own memory, or in scratch when that is bf16.
+  static constexpr bool kSumsInPlace = std::is_same_v<T, float>;
+  static float* sums_of(const Tensor& result, const Tensor& scratch) {
+    return static_cast<float*>(kSumsInPlace ? result.raw() : scratch.raw());
+  }
+
   const DepthwiseConv2d op_;
   const Shape in_, out_;
   const Geometry geometry_;

@@ -1,21 +1,32 @@
 // The inner loops of the CPU's depthwise convolution: sixteen channels of up to eight neighbouring pixels of
-// a row, held in registers while one row of the window passes over them. NHWC; everything is unrolled at
-// compile time.
+// a row, held in fp32 registers while one row of the window passes over them. NHWC; everything is unrolled
+// at compile time.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 #include <utility>
 
+#include "common/base/bfloat16.h"
+
 namespace kindred::depthwise {
 
 constexpr int kLanes = 16;  // channels at a time: one 512-bit register, or two of 256 bits
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 
-alignas(64) inline constexpr float kZeros[kLanes] = {};  // stands for a pixel beyond the border
+template <class T>
+alignas(64) inline constexpr T kZeros[kLanes] = {};  // stands for a pixel beyond the border
 
 [[gnu::always_inline]] inline void load(Vector& to, const float* from) {
   std::memcpy(&to, from, sizeof(Vector));
+}
+[[gnu::always_inline]] inline void load(Vector& to, const BFloat16* from) {
+  typedef uint16_t Half __attribute__((vector_size(sizeof(Vector) / 2)));
+  typedef uint32_t Word __attribute__((vector_size(sizeof(Vector))));
+  Half half;
+  std::memcpy(&half, from, sizeof half);
+  const Word word = __builtin_convertvector(half, Word) << 16;
+  std::memcpy(&to, &word, sizeof word);
 }
 
 /// Writes lanes [skip, kLanes): the last block of channels overlaps the one before it, whose lanes are done.
@@ -45,34 +56,35 @@ template <int N, class F>
 }
 
 /// One row of an image at one block of channels.
+template <class T>
 struct Line {
-  const float* data;  // channel block of column 0
-  int64_t channels;   // elements from one column to the next
+  const T* data;     // channel block of column 0
+  int64_t channels;  // elements from one column to the next
   int64_t columns;
 };
 
 /// N neighbouring columns of a line from `first` on, zeros beyond its ends.
-template <bool Inside, int N>
+template <bool Inside, int N, class T>
 struct Columns {
-  const float* at[N];  // addresses first, all together: a choice at each load would become a jump
+  const T* at[N];  // addresses first, all together: a choice at each load would become a jump
 
-  [[gnu::always_inline]] inline Columns(const Line& line, int64_t first) {
+  [[gnu::always_inline]] inline Columns(const Line<T>& line, int64_t first) {
     for (int j = 0; j < N; ++j) {
       const int64_t x = first + j;
-      at[j] = x >= 0 && x < line.columns ? line.data + x * line.channels : kZeros;
+      at[j] = x >= 0 && x < line.columns ? line.data + x * line.channels : kZeros<T>;
     }
   }
-  [[gnu::always_inline]] inline const float* column(int j) const { return at[j]; }
+  [[gnu::always_inline]] inline const T* column(int j) const { return at[j]; }
 };
 
-template <int N>
-struct Columns<true, N> {
-  const float* data;
+template <int N, class T>
+struct Columns<true, N, T> {
+  const T* data;
   int64_t channels;
 
-  [[gnu::always_inline]] inline Columns(const Line& line, int64_t first)
+  [[gnu::always_inline]] inline Columns(const Line<T>& line, int64_t first)
       : data(line.data + first * line.channels), channels(line.channels) {}
-  [[gnu::always_inline]] inline const float* column(int j) const { return data + j * channels; }
+  [[gnu::always_inline]] inline const T* column(int j) const { return data + j * channels; }
 };
 
 /// How T accumulators, a window of K taps at stride S and the columns of a line meet.
@@ -98,12 +110,12 @@ struct Up {
 };
 
 /// sums[t] += column j times tap k, wherever they meet. taps: K weights, `channels` elements apart.
-template <class Meeting, int K, bool Inside, int T>
-[[gnu::always_inline]] inline void convolve(Vector (&sums)[T], const Line& line, int64_t first,
+template <class Meeting, int K, bool Inside, int T, class X>
+[[gnu::always_inline]] inline void convolve(Vector (&sums)[T], const Line<X>& line, int64_t first,
                                             const float* taps) {
   Vector weights[K];
   unrolled<K>([&](auto k) __attribute__((always_inline)) { load(weights[k], taps + k * line.channels); });
-  const Columns<Inside, Meeting::kColumns> columns(line, first);
+  const Columns<Inside, Meeting::kColumns, X> columns(line, first);
   unrolled<Meeting::kColumns>([&](auto j) __attribute__((always_inline)) {
     Vector column;
     load(column, columns.column(j));
@@ -115,10 +127,10 @@ template <class Meeting, int K, bool Inside, int T>
 }
 
 /// sums[k] += gradient[t] times column j, wherever the two meet under tap k.
-template <class Meeting, int K, bool Inside, int T>
-[[gnu::always_inline]] inline void correlate(Vector (&sums)[2 * K], const Line& line, int64_t first,
+template <class Meeting, int K, bool Inside, int T, class X>
+[[gnu::always_inline]] inline void correlate(Vector (&sums)[2 * K], const Line<X>& line, int64_t first,
                                              const Vector (&gradient)[T]) {
-  const Columns<Inside, Meeting::kColumns> columns(line, first);
+  const Columns<Inside, Meeting::kColumns, X> columns(line, first);
   unrolled<Meeting::kColumns>([&](auto j) __attribute__((always_inline)) {
     Vector column;
     load(column, columns.column(j));

@@ -39,6 +39,7 @@ void each_element(Stream& stream, int64_t samples, int64_t width, const Draws& d
       kPiece);
 }
 
+template <class T>
 class DropPathKernel final : public Kernel {
  public:
   DropPathKernel(const DropPath& op, const KernelSpec& spec)
@@ -48,17 +49,17 @@ class DropPathKernel final : public Kernel {
         rate_(spec.training ? static_cast<float>(op.rate) : 0.f) {}
 
   void forward(Stream& stream, const Io& io) override {
-    const float *const identity = io.inputs[0].f32(), *const branch = io.inputs[1].f32();
-    float* const y = io.output.f32();
+    const T *const identity = io.inputs[0].data<T>(), *const branch = io.inputs[1].data<T>();
+    T* const y = io.output.data<T>();
     each_element(stream, samples_, width_, draws(io),
                  [=] KINDRED_DEV(int64_t i, float scale) { y[i] = identity[i] + scale * branch[i]; });
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
-    const float* const dy = grads.output.f32();
+    const T* const dy = grads.output.data<T>();
     for (size_t input = 0; input < 2; ++input) {
       if (!grads.inputs[input]) continue;
-      float* const dx = grads.inputs[input].f32();
+      T* const dx = grads.inputs[input].data<T>();
       const bool add = grads.accumulate[input] != 0, scaled = input == 1;
       each_element(stream, samples_, width_, draws(io), [=] KINDRED_DEV(int64_t i, float scale) {
         const float value = scaled ? scale * dy[i] : dy[i];

@@ -6,6 +6,7 @@
 namespace kindred {
 namespace {
 
+template <class T>
 class DropoutKernel final : public Kernel {
  public:
   DropoutKernel(const Dropout& op, const KernelSpec& spec)
@@ -17,17 +18,17 @@ class DropoutKernel final : public Kernel {
         node_key_(spec.node_key) {}
 
   void forward(Stream& stream, const Io& io) override {
-    mask(stream, io, io.inputs[0].f32(), io.output.f32(), false);
+    mask(stream, io, io.inputs[0].data<T>(), io.output.data<T>(), false);
   }
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     if (!grads.inputs[0]) return;
-    mask(stream, io, grads.output.f32(), grads.inputs[0].f32(), grads.accumulate[0] != 0);
+    mask(stream, io, grads.output.data<T>(), grads.inputs[0].data<T>(), grads.accumulate[0] != 0);
   }
 
   /// to = or += from, through this step's mask. One draw per element, a function of its place in the global
   /// batch.
-  void mask(Stream& stream, const Io& io, const float* from, float* to, bool accumulate) const {
+  void mask(Stream& stream, const Io& io, const T* from, T* to, bool accumulate) const {
     const float rate = rate_, kept = upscale_ ? 1 / (1 - rate) : 1;
     if (!training_) {
       const float all = upscale_ ? 1 : 1 - rate;

@@ -7,8 +7,8 @@
 namespace kindred {
 
 /// out[i] = or += f(i) for i in [0, n).
-template <class F>
-void write_each(Stream& stream, int64_t n, float* out, bool accumulate, F f) {
+template <class T, class F>
+void write_each(Stream& stream, int64_t n, T* out, bool accumulate, F f) {
   if (accumulate) {
     launch_each(stream, n, [=] KINDRED_DEV(int64_t i) { out[i] += f(i); });
   } else {
@@ -17,8 +17,8 @@ void write_each(Stream& stream, int64_t n, float* out, bool accumulate, F f) {
 }
 
 /// out[r, c] = or += f(r, c), out [rows, cols].
-template <class F>
-void write_matrix(Stream& stream, int64_t rows, int64_t cols, float* out, bool accumulate, F f) {
+template <class T, class F>
+void write_matrix(Stream& stream, int64_t rows, int64_t cols, T* out, bool accumulate, F f) {
   if (accumulate) {
     launch_rows(
         stream, rows,

@@ -7,6 +7,7 @@ namespace {
 
 constexpr int64_t kTile = 64;  // channels that one row of the launch sums, all pixels of an image
 
+template <class T>
 class GlobalAveragePoolKernel final : public Kernel {
  public:
   GlobalAveragePoolKernel(const GlobalAveragePool&, const KernelSpec& spec)
@@ -14,28 +15,33 @@ class GlobalAveragePoolKernel final : public Kernel {
         pixels_(spec.inputs[0][1] * spec.inputs[0][2]),
         channels_(spec.inputs[0][3]) {}
 
+  /// Sums over pixels [N, C].
+  int64_t scratch_bytes() const override { return images_ * channels_ * static_cast<int64_t>(sizeof(float)); }
+
   void forward(Stream& stream, const Io& io) override {
     const int64_t pixels = pixels_, channels = channels_, tiles = (channels + kTile - 1) / kTile;
-    const float* const x = io.inputs[0].f32();
-    float* const y = io.output.f32();
+    const T* const x = io.inputs[0].data<T>();
+    T* const y = io.output.data<T>();
+    float* const scratch = static_cast<float*>(io.scratch.raw());
     launch_rows(
         stream, images_ * tiles,
         [=] KINDRED_DEV(const Row& row, int64_t job) {
           const int64_t image = job / tiles, first = job % tiles * kTile;
           const int64_t width = channels - first < kTile ? channels - first : kTile;
-          const float* const from = x + image * pixels * channels + first;
-          float* const to = y + image * channels + first;
-          row.each(width, [=](int64_t c) { to[c] = from[c]; });
+          const T* const from = x + image * pixels * channels + first;
+          float* const sums = scratch + image * channels + first;
+          T* const to = y + image * channels + first;
+          row.each(width, [=](int64_t c) { sums[c] = from[c]; });
           int64_t p = 1;
           for (; p + 4 <= pixels; p += 4) {
-            const float* const at = from + p * channels;
+            const T* const at = from + p * channels;
             row.each(width, [=](int64_t c) {
-              to[c] += (at[c] + at[channels + c]) + (at[2 * channels + c] + at[3 * channels + c]);
+              sums[c] += (at[c] + at[channels + c]) + (at[2 * channels + c] + at[3 * channels + c]);
             });
           }
-          for (; p < pixels; ++p) row.each(width, [=](int64_t c) { to[c] += from[p * channels + c]; });
+          for (; p < pixels; ++p) row.each(width, [=](int64_t c) { sums[c] += from[p * channels + c]; });
           const float share = 1.0f / static_cast<float>(pixels);
-          row.each(width, [=](int64_t c) { to[c] *= share; });
+          row.each(width, [=](int64_t c) { to[c] = share * sums[c]; });
         },
         pixels * kTile);
   }
@@ -43,12 +49,13 @@ class GlobalAveragePoolKernel final : public Kernel {
   void backward(Stream& stream, const Io&, const Grads& grads) override {
     if (!grads.inputs[0]) return;
     const int64_t pixels = pixels_, channels = channels_;
-    const float* const dy = grads.output.f32();
+    const T* const dy = grads.output.data<T>();
     const float share = 1.0f / static_cast<float>(pixels);
     const auto value = [=] KINDRED_DEV(int64_t r, int64_t c) {
       return share * dy[r / pixels * channels + c];
     };
-    write_matrix(stream, images_ * pixels, channels, grads.inputs[0].f32(), grads.accumulate[0] != 0, value);
+    write_matrix(stream, images_ * pixels, channels, grads.inputs[0].data<T>(), grads.accumulate[0] != 0,
+                 value);
   }
 
  private:

@@ -6,6 +6,7 @@
 namespace kindred {
 namespace {
 
+template <class T>
 class L2NormalizeKernel final : public Kernel {
  public:
   L2NormalizeKernel(const L2Normalize&, const KernelSpec& spec)
@@ -13,13 +14,13 @@ class L2NormalizeKernel final : public Kernel {
 
   void forward(Stream& stream, const Io& io) override {
     const int64_t cols = cols_;
-    const float* const x = io.inputs[0].f32();
-    float* const y = io.output.f32();
+    const T* const x = io.inputs[0].data<T>();
+    T* const y = io.output.data<T>();
     constexpr float kEps = L2Normalize::kEps;
     launch_rows(
         stream, rows_,
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const float* const from = x + r * cols;
+          const T* const from = x + r * cols;
           const float length = sqrtf(row.sum(cols, [=](int64_t c) { return from[c] * from[c]; }));
           const float scale = 1 / (length > kEps ? length : kEps);
           row.each(cols, [=](int64_t c) { y[r * cols + c] = scale * from[c]; });
@@ -30,14 +31,14 @@ class L2NormalizeKernel final : public Kernel {
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     if (!grads.inputs[0]) return;
     const int64_t cols = cols_;
-    const float *const x = io.inputs[0].f32(), *const dy = grads.output.f32();
-    float* const dx = grads.inputs[0].f32();
+    const T *const x = io.inputs[0].data<T>(), *const dy = grads.output.data<T>();
+    T* const dx = grads.inputs[0].data<T>();
     const bool accumulate = grads.accumulate[0] != 0;
     constexpr float kEps = L2Normalize::kEps;
     launch_rows(
         stream, rows_,
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const float *const from = x + r * cols, *const g = dy + r * cols;
+          const T *const from = x + r * cols, *const g = dy + r * cols;
           const float length = sqrtf(row.sum(cols, [=](int64_t c) { return from[c] * from[c]; }));
           const float scale = 1 / (length > kEps ? length : kEps);
           const float along = row.sum(cols, [=](int64_t c) { return g[c] * from[c]; }) * scale;  // g . y

@@ -9,6 +9,7 @@ namespace kindred {
 
 namespace {
 
+template <class T>
 class LayerNormKernel final : public Kernel {
  public:
   LayerNormKernel(const LayerNorm& op, const KernelSpec& spec)
@@ -25,15 +26,16 @@ class LayerNormKernel final : public Kernel {
 
   void forward(Stream& stream, const Io& io) override {
     const int64_t C = cols_;
-    const float eps = eps_, *x = io.inputs[0].f32(), *gamma = io.parameters[0].f32(),
-                *beta = io.parameters[1].f32();
-    float *const y = io.output.f32(), *const statistics = static_cast<float*>(io.state.raw());
+    const T* const x = io.inputs[0].data<T>();
+    const float eps = eps_, *gamma = io.parameters[0].f32(), *beta = io.parameters[1].f32();
+    T* const y = io.output.data<T>();
+    float* const statistics = static_cast<float*>(io.state.raw());
     const bool keep = training_;
     launch_rows(
         stream, rows_,
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const float* const from = x + r * C;
-          float* const to = y + r * C;
+          const T* const from = x + r * C;
+          T* const to = y + r * C;
           const float mean = row.sum(C, [=](int64_t c) { return from[c]; }) / static_cast<float>(C);
           const float variance =  // about the mean: a difference of sums of squares would cancel
               row.sum(C, [=](int64_t c) { return (from[c] - mean) * (from[c] - mean); }) /
@@ -47,9 +49,9 @@ class LayerNormKernel final : public Kernel {
 
   void backward(Stream& stream, const Io& io, const Grads& grads) override {
     const int64_t C = cols_;
-    const float *const x = io.inputs[0].f32(), *const dy = grads.output.f32(),
-                       *const gamma = io.parameters[0].f32();
-    const float* const statistics = static_cast<const float*>(io.state.raw());
+    const T *const x = io.inputs[0].data<T>(), *const dy = grads.output.data<T>();
+    const float *const gamma = io.parameters[0].f32(), *const statistics =
+                                                           static_cast<const float*>(io.state.raw());
     launch_columns<2>(
         stream, rows_, C,
         [=] KINDRED_DEV(int64_t r, int64_t c) {
@@ -60,12 +62,12 @@ class LayerNormKernel final : public Kernel {
     if (!grads.inputs[0]) return;
     // With z = (x - mean) scale and g = gamma dy: dx = scale (g - mean(g) - z mean(g z)).
     const bool add = grads.accumulate[0] != 0;
-    float* const dx = grads.inputs[0].f32();
+    T* const dx = grads.inputs[0].data<T>();
     launch_rows(
         stream, rows_,
         [=] KINDRED_DEV(const Row& row, int64_t r) {
-          const float *const from = x + r * C, *const gradient = dy + r * C;
-          float* const to = dx + r * C;
+          const T *const from = x + r * C, *const gradient = dy + r * C;
+          T* const to = dx + r * C;
           const float mean = statistics[2 * r], scale = statistics[2 * r + 1],
                       share = 1 / static_cast<float>(C);
           const float g_mean = share * row.sum(C, [=](int64_t c) { return gamma[c] * gradient[c]; });

@@ -30,6 +30,7 @@ KINDRED_DEV inline Taps taps_inside(const Window& w, int64_t height, int64_t wid
 }
 
 /// Forward remembers, in a byte per output, which tap won; backward gathers, so that no two writes meet.
+template <class T>
 class MaxPoolKernel final : public Kernel {
  public:
   MaxPoolKernel(const MaxPool& op, const KernelSpec& spec)
@@ -41,8 +42,8 @@ class MaxPoolKernel final : public Kernel {
     const Window w = op_.window;
     const int64_t height = in_[1], width = in_[2], channels = in_[3], oh = out_[1], ow = out_[2];
     const bool zeros = op_.padding == PoolPadding::zero, remember = training_;
-    const float* const x = io.inputs[0].f32();
-    float* const y = io.output.f32();
+    const T* const x = io.inputs[0].data<T>();
+    T* const y = io.output.data<T>();
     uint8_t* const winners = static_cast<uint8_t*>(io.state.raw());
     launch_rows(
         stream, out_.rows(),
@@ -51,15 +52,15 @@ class MaxPoolKernel final : public Kernel {
           const bool whole =
               (taps.last_y - taps.first_y) * (taps.last_x - taps.first_x) == w.kernel_h * w.kernel_w;
           const bool padded = zeros && !whole;
-          const float* const image = x + r / (oh * ow) * height * width * channels;
-          float* const best = y + r * channels;
+          const T* const image = x + r / (oh * ow) * height * width * channels;
+          T* const best = y + r * channels;
           uint8_t* const winner = remember ? winners + r * channels : nullptr;
           if (padded) row.each(channels, [=](int64_t c) { best[c] = 0; });
           if (padded && remember) row.each(channels, [=](int64_t c) { winner[c] = kPaddingWon; });
           bool fresh = !padded;  // nothing to beat yet
           for (int ky = taps.first_y; ky < taps.last_y; ++ky) {
             for (int kx = taps.first_x; kx < taps.last_x; ++kx) {
-              const float* const from = image + ((taps.top + ky) * width + taps.left + kx) * channels;
+              const T* const from = image + ((taps.top + ky) * width + taps.left + kx) * channels;
               const auto tap = static_cast<uint8_t>(ky * w.kernel_w + kx);
               if (fresh) {
                 row.each(channels, [=](int64_t c) { best[c] = from[c]; });
@@ -86,14 +87,14 @@ class MaxPoolKernel final : public Kernel {
     const int64_t height = in_[1], width = in_[2], channels = in_[3], oh = out_[1], ow = out_[2];
     const bool accumulate = grads.accumulate[0] != 0;
     const uint8_t* const winners = static_cast<const uint8_t*>(io.state.raw());
-    const float* const dy = grads.output.f32();
-    float* const dx = grads.inputs[0].f32();
+    const T* const dy = grads.output.data<T>();
+    T* const dx = grads.inputs[0].data<T>();
     launch_rows(
         stream, in_.rows(),
         [=] KINDRED_DEV(const Row& row, int64_t r) {
           const int64_t py = r / width % height + w.top, px = r % width + w.left,
                         image = r / (height * width);
-          float* const to = dx + r * channels;
+          T* const to = dx + r * channels;
           bool fresh = !accumulate;
           for (int ky = 0; ky < w.kernel_h; ++ky) {
             const int64_t oy = (py - ky) / w.stride_h;
@@ -102,7 +103,7 @@ class MaxPoolKernel final : public Kernel {
               const int64_t ox = (px - kx) / w.stride_w;
               if (px < kx || (px - kx) % w.stride_w != 0 || ox >= ow) continue;
               const int64_t from = ((image * oh + oy) * ow + ox) * channels;
-              const float* const above = dy + from;
+              const T* const above = dy + from;
               const uint8_t* const winner = winners + from;
               const auto tap = static_cast<uint8_t>(ky * w.kernel_w + kx);
               if (fresh) {

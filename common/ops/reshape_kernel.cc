@@ -5,6 +5,7 @@
 namespace kindred {
 namespace {
 
+template <class T>
 class ReshapeKernel final : public Kernel {
  public:
   ReshapeKernel(const Reshape&, const KernelSpec&) {}
@@ -14,9 +15,9 @@ class ReshapeKernel final : public Kernel {
   }
   void backward(Stream& stream, const Io&, const Grads& grads) override {
     if (!grads.inputs[0]) return;
-    const float* const dy = grads.output.f32();
+    const T* const dy = grads.output.data<T>();
     const auto value = [=] KINDRED_DEV(int64_t i) { return dy[i]; };
-    write_each(stream, grads.output.elements(), grads.inputs[0].f32(), grads.accumulate[0] != 0, value);
+    write_each(stream, grads.output.elements(), grads.inputs[0].data<T>(), grads.accumulate[0] != 0, value);
   }
 };
 

@@ -80,6 +80,7 @@ class Pieces {
   int64_t used_ = 0;
 };
 
+template <class T>
 class WindowAttentionCpu final : public Kernel {
  public:
   WindowAttentionCpu(const WindowAttention& op, const KernelSpec& spec)
@@ -109,7 +110,7 @@ class WindowAttentionCpu final : public Kernel {
     Pieces pieces(static_cast<float*>(io.scratch.raw()));
     const Scratch scratch(*this, pieces);
     spread_table(io.parameters[0].f32(), scratch.head_bias);
-    float* const out = io.output.f32();
+    T* const out = io.output.data<T>();
     each_window(scratch, [&](Tile& tile, int64_t window, int64_t head, int64_t) {
       load_inputs(io, window, head, tile);
       multiply(tokens_, columns_, depth_, tile.q, width_, 1, tile.kt, columns_, tile.p, columns_);
@@ -123,7 +124,7 @@ class WindowAttentionCpu final : public Kernel {
         const int64_t pixel = pixel_of(window, i);
         if (pixel < 0) continue;
         const float* const from = tile.dq + i * width_;
-        float* const to = out + pixel * channels_ + head * depth_;
+        T* const to = out + pixel * channels_ + head * depth_;
         for (int64_t c = 0; c < depth_; ++c) to[c] = from[c] * tile.weights[i];
       }
     });
@@ -136,7 +137,7 @@ class WindowAttentionCpu final : public Kernel {
     std::fill_n(scratch.task_sums, groups_ * heads_ * task_sum_floats(), 0.f);
     each_window(scratch, [&](Tile& tile, int64_t window, int64_t head, int64_t task) {
       load_inputs(io, window, head, tile);
-      load_output_gradient(grads.output.f32(), window, head, tile);
+      load_output_gradient(grads.output.data<T>(), window, head, tile);
       multiply(tokens_, columns_, depth_, tile.q, width_, 1, tile.kt, columns_, tile.p, columns_);
       add_bias(scratch, window, head, tile);
       multiply(tokens_, columns_, depth_, tile.dout, width_, 1, tile.vt, columns_, tile.ds, columns_);
@@ -218,19 +219,22 @@ class WindowAttentionCpu final : public Kernel {
   }
 
   void load_inputs(const Io& io, int64_t window, int64_t head, const Tile& tile) const {
-    const float *const qkv = io.inputs[0].f32(), *const bias = io.parameters[1].f32();
+    const T* const qkv = io.inputs[0].data<T>();
+    const float* const bias = io.parameters[1].f32();
     for (int64_t i = 0; i < tokens_; ++i) {
       const int64_t pixel = pixel_of(window, i);
-      const float* const from = (pixel < 0 ? bias : qkv + pixel * 3 * channels_) + head * depth_;
-      copy_row(from, scale_, tile.q + i * width_);
-      copy_row(from + channels_, 1, tile.k + i * width_);
-      copy_row(from + 2 * channels_, 1, tile.v + i * width_);
+      float *const q = tile.q + i * width_, *const k = tile.k + i * width_, *const v = tile.v + i * width_;
+      if (pixel < 0) {
+        copy_parts(bias + head * depth_, q, k, v);
+      } else {
+        copy_parts(qkv + pixel * 3 * channels_ + head * depth_, q, k, v);
+      }
     }
     transpose(tile.k, tile.kt);
     if (training_) transpose(tile.v, tile.vt);
   }
 
-  void load_output_gradient(const float* gradient, int64_t window, int64_t head, const Tile& tile) const {
+  void load_output_gradient(const T* gradient, int64_t window, int64_t head, const Tile& tile) const {
     for (int64_t i = 0; i < tokens_; ++i) {
       const int64_t pixel = pixel_of(window, i);
       float* const to = tile.dout + i * width_;
@@ -239,7 +243,16 @@ class WindowAttentionCpu final : public Kernel {
     }
   }
 
-  void copy_row(const float* from, float scale, float* to) const {
+  /// One token's query, scaled, key and value.
+  template <class From>
+  void copy_parts(const From* from, float* q, float* k, float* v) const {
+    copy_row(from, scale_, q);
+    copy_row(from + channels_, 1, k);
+    copy_row(from + 2 * channels_, 1, v);
+  }
+
+  template <class From>
+  void copy_row(const From* from, float scale, float* to) const {
     for (int64_t c = 0; c < depth_; ++c) to[c] = scale * from[c];
     std::fill(to + depth_, to + width_, 0.f);
   }
@@ -302,7 +315,7 @@ class WindowAttentionCpu final : public Kernel {
       if (pixel < 0) {
         for (int64_t c = 0; c < depth_; ++c) padding[c] += parts[1][c], padding[width_ + c] += parts[2][c];
       } else if (grads.inputs[0]) {
-        float* to = grads.inputs[0].f32() + pixel * 3 * channels_ + head * depth_;
+        T* to = grads.inputs[0].data<T>() + pixel * 3 * channels_ + head * depth_;
         for (int part = 0; part < 3; ++part, to += channels_) {
           const float scale = part == 0 ? scale_ : 1;  // k was multiplied by a scaled q already
           for (int64_t c = 0; c < depth_; ++c) to[c] = scale * parts[part][c] + (add ? to[c] : 0.f);

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "common/base/parallel.h"
-#include "common/engine/cpu/dnnl_stream.h"
+#include "common/engine/cpu/matmul_cache.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>  // the control register of the vector unit
@@ -51,6 +51,7 @@ class CpuStream final : public Stream {
 
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
+  MatmulCache matmuls{*this};
 
  private:
   static constexpr int64_t kCopyGrain = 256
@@ -78,5 +79,6 @@ void flush_denormals() {
 
 dnnl::engine& dnnl_engine(Stream& stream) { return cpu_stream(stream).engine; }
 dnnl::stream& dnnl_stream(Stream& stream) { return cpu_stream(stream).stream; }
+MatmulCache& matmul_cache(Stream& stream) { return cpu_stream(stream).matmuls; }
 
 }  // namespace kindred

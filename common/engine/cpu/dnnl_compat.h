@@ -1,5 +1,5 @@
-// oneDNN convolutions and reorders behind one face for versions 2.6 to 3.x, whose constructors and post-op
-// calls differ. Everything that asks for the version is here.
+// oneDNN convolutions, products and reorders behind one face for versions 2.6 to 3.x, whose constructors and
+// post-op calls differ. Everything that asks for the version is here.
 #pragma once
 
 #include <dnnl.hpp>
@@ -15,6 +15,7 @@ using Desc = dnnl::memory::desc;
 using ForwardDesc = dnnl::convolution_forward::primitive_desc;
 using BackwardDataDesc = dnnl::convolution_backward_data::primitive_desc;
 using BackwardWeightsDesc = dnnl::convolution_backward_weights::primitive_desc;
+using MatmulDesc = dnnl::matmul::primitive_desc;
 
 /// The tensors of a convolution (bias.is_zero() or an empty desc: none) and its window, as oneDNN names them.
 struct Convolution {
@@ -40,6 +41,10 @@ inline BackwardWeightsDesc backward_weights_desc(const dnnl::engine& engine, con
   return {engine,    kDirect,          c.source,        c.weights, c.bias, c.destination,
           c.strides, c.padding_before, c.padding_after, hint,      attr};
 }
+inline MatmulDesc matmul_desc(const dnnl::engine& engine, const Desc& a, const Desc& b, const Desc& bias,
+                              const Desc& c, const dnnl::primitive_attr& attr) {
+  return {engine, a, b, bias, c, attr};
+}
 inline void append_eltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha = 0, float beta = 0) {
   ops.append_eltwise(algorithm, alpha, beta);
 }
@@ -64,6 +69,10 @@ inline BackwardWeightsDesc backward_weights_desc(const dnnl::engine& engine, con
           attr,
           engine,
           hint};
+}
+inline MatmulDesc matmul_desc(const dnnl::engine& engine, const Desc& a, const Desc& b, const Desc& bias,
+                              const Desc& c, const dnnl::primitive_attr& attr) {
+  return {{a, b, bias, c}, attr, engine};
 }
 inline void append_eltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm, float alpha = 0, float beta = 0) {
   ops.append_eltwise(1, algorithm, alpha, beta);
