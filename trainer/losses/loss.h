@@ -84,16 +84,20 @@ std::vector<std::pair<std::unique_ptr<Loss>, double>> make_losses(const std::vec
                                                                   const Options& options,
                                                                   Device::Type device = Device::cpu);
 
+/// An L, or what L::make chooses.
+template <class L>
+std::unique_ptr<Loss> make_loss(const Options& options) {
+  if constexpr (requires { L::make(options); })
+    return L::make(options);
+  else
+    return std::make_unique<L>(options);
+}
+
 }  // namespace kindred
 
-/// At the foot of a loss's file, a single-source one. L has `static void declare_options(Options&)` and
-/// L(const Options&).
-#define KINDRED_LOSS(name, L, help)                                                         \
-  [[maybe_unused]] static const bool kindred_registered_##L =                               \
-      ::kindred::loss_registry(::kindred::Device::KINDRED_LAUNCH_DEVICE)                    \
-          .add(name,                                                                        \
-               {&L::declare_options,                                                        \
-                [](const ::kindred::Options& options) -> std::unique_ptr<::kindred::Loss> { \
-                  return std::make_unique<L>(options);                                      \
-                }},                                                                         \
-               help)
+/// At the foot of a loss's file, a single-source one. L has `static void declare_options(Options&)`, and
+/// L(const Options&) or `static std::unique_ptr<Loss> make(const Options&)`.
+#define KINDRED_LOSS(name, L, help)                                      \
+  [[maybe_unused]] static const bool kindred_registered_##L =            \
+      ::kindred::loss_registry(::kindred::Device::KINDRED_LAUNCH_DEVICE) \
+          .add(name, {&L::declare_options, &::kindred::make_loss<L>}, help)

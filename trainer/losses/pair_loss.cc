@@ -142,9 +142,9 @@ LossValue PairLoss::run(Stream& stream, Communicator& communicator, const Embedd
 LossValue PairLoss::over(Stream& stream, Communicator& communicator, const EmbeddingBatch& batch,
                          const Columns& columns, const Tensor& anchor_gradients, double weight) {
   Tiles tiles{stream, batch, columns, scores_};
-  const int64_t* const labels = batch.labels.data<int64_t>();
-  const MiningStep step{tiles.rows, columns.count, columns.labels, columns.ids,
-                        tiles.dim,  batch.seed,    batch.step};
+  const MiningStep step{tiles.rows,     columns.count, batch.labels.data<int64_t>(),
+                        columns.labels, columns.ids,   tiles.dim,
+                        batch.seed,     batch.step};
   guard_.begin(stream, step.rows);
   for (int sweep = 0; sweep < guard_.sweeps(); ++sweep)
     tiles.each([&](const ScoreTile& tile) { guard_.fold(stream, sweep, tile); });
@@ -159,7 +159,7 @@ LossValue PairLoss::over(Stream& stream, Communicator& communicator, const Embed
     tiles.each([&](const ScoreTile& tile) { fold_tile(stream, sweep, tile); });
 
   auto* const terms = static_cast<RowTerms*>(sized(stream, terms_, Shape{step.rows, kTerms}).raw());
-  finish(stream, step.rows, labels, terms);
+  finish(stream, step, terms);
   write_numbers(stream, step.rows, terms, hardest_, unfit_.f32(), sums_.begin(stream, step.rows, kNumbers));
   const std::vector<double> sums = sums_.over_all_ranks(stream, communicator);
   const double positive = divisor(sums[kPositiveDivisor]), negative = divisor(sums[kNegativeDivisor]);
@@ -170,7 +170,7 @@ LossValue PairLoss::over(Stream& stream, Communicator& communicator, const Embed
       gradient(stream, tile, marks_of(stream, tile), scale, scores_.f32());
       tiles.add_gradients(tile, anchor_gradients);
     });
-    parameter_gradients(stream, step.rows, labels, scale);
+    parameter_gradients(stream, step, scale);
   }
   return {share(sums[kPositive], positive) + share(sums[kNegative], negative) + sums[kUnfit],
           share(sums[kActive], sums[kChosen]), share(sums[kPositiveScore], sums[kPositives]),

@@ -21,9 +21,9 @@ struct RowTerms {
   float positive_divisor = 0, negative_divisor = 0;  // what their sums over all rows are divided by
   float active = 0, chosen = 0;                      // the active fraction is active / chosen, of all rows
 
-  /// Of a loss with one term.
+  /// Of a loss with one term, `positive`.
   KINDRED_DEV static RowTerms joint(float loss, float divisor, float active, float chosen) {
-    return {loss, 0, divisor, divisor, active, chosen};
+    return {loss, 0, divisor, 0, active, chosen};
   }
 };
 
@@ -51,14 +51,14 @@ class PairLoss : public Loss {
   virtual void fold(Stream& stream, int sweep, const ScoreTile& tile, const uint8_t* marks) {
     (void)stream, (void)sweep, (void)tile, (void)marks;
   }
-  /// Writes (=) terms [rows] once all is folded. labels [rows].
-  virtual void finish(Stream& stream, int64_t rows, const int64_t* labels, RowTerms* terms) = 0;
+  /// Writes (=) terms [rows] once all is folded.
+  virtual void finish(Stream& stream, const MiningStep& step, RowTerms* terms) = 0;
   /// Writes (=) dL/dS [rows, columns] of a tile, scale included, to the place where its scores are.
   virtual void gradient(Stream& stream, const ScoreTile& tile, const uint8_t* marks, PairScale scale,
                         float* gradient) = 0;
   /// Adds the gradients of the loss's own parameters, after all tiles.
-  virtual void parameter_gradients(Stream& stream, int64_t rows, const int64_t* labels, PairScale scale) {
-    (void)stream, (void)rows, (void)labels, (void)scale;
+  virtual void parameter_gradients(Stream& stream, const MiningStep& step, PairScale scale) {
+    (void)stream, (void)step, (void)scale;
   }
   /// The divisor of a term, from the sum of all rows' divisors.
   virtual double divisor(double sum) const { return sum; }

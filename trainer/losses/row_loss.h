@@ -1,11 +1,13 @@
 // A loss whose row is a few numbers: describe it by a struct with these members and it is complete.
 //   State                                    a row's numbers; its defaults are what it starts from
 //   static constexpr int kSweeps             how often every pair is shown
+//   static constexpr bool kJoint             one divisor, the positive one, for pairs of both kinds
 //   void fold(row, pairs, sweep, State&)     takes the pairs of a tile
 //   RowTerms finish(State&)                  the row's loss, and the numbers that `slope` needs
 //   float slope(State, score, mark)          d(row's loss)/d(score) of one marked pair
 #pragma once
 
+#include <cmath>
 #include <utility>
 
 #include "trainer/losses/pair_loss.h"
@@ -87,10 +89,10 @@ class RowLoss : public PairLoss {
         16 * tile.columns);
   }
 
-  void finish(Stream& stream, int64_t rows, const int64_t*, RowTerms* terms) override {
+  void finish(Stream& stream, const MiningStep& step, RowTerms* terms) override {
     State* const all = states();
     const Rule rule = rule_;
-    launch_each(stream, rows, [=] KINDRED_DEV(int64_t r) {
+    launch_each(stream, step.rows, [=] KINDRED_DEV(int64_t r) {
       State state = all[r];
       terms[r] = rule.finish(state);
       all[r] = state;
@@ -108,7 +110,7 @@ class RowLoss : public PairLoss {
           const int64_t first = r * tile.columns;
           row.each(tile.columns, [=](int64_t c) {
             const uint8_t mark = marks[first + c];
-            const float factor = mark == kPositivePair ? scale.positive : scale.negative;
+            const float factor = Rule::kJoint || mark == kPositivePair ? scale.positive : scale.negative;
             gradient[first + c] = mark == 0 ? 0 : factor * rule.slope(state, gradient[first + c], mark);
           });
         },

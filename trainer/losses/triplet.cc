@@ -2,13 +2,12 @@
 // Source: Schroff, Kalenichenko, Philbin, "FaceNet", CVPR 2015, eq. 3.
 #include "common/base/option_rules.h"
 #include "common/engine/launch.h"
-#include "trainer/losses/triplets.h"
+#include "trainer/losses/weighted_triplets.h"
 
 namespace kindred {
 namespace {
 
-class Triplet : public TripletLoss {
- public:
+struct Triplet {
   static void declare_options(Options& options) {
     options.add("triplet.margin", 0.3, "how much nearer the positive must be than the negative");
     Distance::declare(options, "triplet", "euclidean");
@@ -16,19 +15,20 @@ class Triplet : public TripletLoss {
     options.add<std::string>(
         "triplet.reduction", "active",
         "divide by active (triplets with a loss), all (triplets chosen) or nothing: sum");
-    declare_pair_options(options, "triplet", "batch_hard");
+    PairLoss::declare_pair_options(options, "triplet", "batch_hard");
   }
 
-  explicit Triplet(const Options& options)
-      : TripletLoss(
-            options, "triplet", make_miner(options, "triplet", Device::KINDRED_LAUNCH_DEVICE),
-            {static_cast<float>(options.get<double>("triplet.margin")),
-             Distance::read(options, "triplet"),
-             {options.get<bool>("triplet.soft")},
-             choose_option<TripletMean>(
-                 options, "triplet.reduction",
-                 {{"active", TripletMean::active}, {"all", TripletMean::all}, {"sum", TripletMean::none}})}) {
-    require_option(options, "triplet.margin", options.get<double>("triplet.margin") >= 0, "at least 0");
+  static std::unique_ptr<Loss> make(const Options& options) {
+    const double margin = options.get<double>("triplet.margin");
+    require_option(options, "triplet.margin", margin >= 0, "at least 0");
+    return make_triplet_loss(
+        options, "triplet",
+        {static_cast<float>(margin),
+         Distance::read(options, "triplet"),
+         {options.get<bool>("triplet.soft")},
+         choose_option<TripletMean>(
+             options, "triplet.reduction",
+             {{"active", TripletMean::active}, {"all", TripletMean::all}, {"sum", TripletMean::none}})});
   }
 };
 

@@ -67,10 +67,10 @@ class TripletAngular : public PairLoss {
     }
   }
 
-  void finish(Stream& stream, int64_t rows, const int64_t*, RowTerms* all) override {
+  void finish(Stream& stream, const MiningStep& step, RowTerms* all) override {
     const Partner *const positives = hardest().positives(), *const negatives = hardest().negatives();
     const AngularTerms terms = terms_;
-    launch_each(stream, rows, [=] KINDRED_DEV(int64_t r) {
+    launch_each(stream, step.rows, [=] KINDRED_DEV(int64_t r) {
       const AngularTerms::Of it = terms.of(positives[r], negatives[r]);
       const float surplus = terms.paddle_compat && it.satisfied ? terms.absolute : 0;
       all[r] = RowTerms::joint(it.loss + surplus, 1, it.loss > 0 ? 1.0f : 0.0f, 1);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "common/engine/launch.h"
+
 namespace kindred {
 inline namespace KINDRED_LAUNCH_DEVICE {
 namespace {
@@ -94,10 +96,10 @@ void TripletLoss::fold(Stream& stream, int sweep, const ScoreTile& tile, const u
   }
 }
 
-void TripletLoss::finish(Stream& stream, int64_t row_count, const int64_t*, RowTerms* terms) {
+void TripletLoss::finish(Stream& stream, const MiningStep& step, RowTerms* terms) {
   const RowState* const all = rows();
   const TripletRule rule = rule_;
-  launch_each(stream, row_count, [=] KINDRED_DEV(int64_t r) {
+  launch_each(stream, step.rows, [=] KINDRED_DEV(int64_t r) {
     const RowState& state = all[r];
     const float triplets = static_cast<float>(state.positives) * state.negatives;
     const auto active = static_cast<float>(state.active);

@@ -31,6 +31,8 @@ struct TripletRule {
   KINDRED_DEV float divisor(float triplets, float active) const {
     return mean == TripletMean::active && !penalty.soft ? active : triplets;
   }
+  /// What the loss is divided by, from the sum of those shares.
+  double divide(double sum) const { return mean != TripletMean::none ? sum : sum > 0 ? 1 : 0; }
 };
 
 class TripletLoss : public PairLoss {
@@ -41,12 +43,10 @@ class TripletLoss : public PairLoss {
   int sweeps() const override { return 2; }
   void begin(Stream& stream, const MiningStep& step) override;
   void fold(Stream& stream, int sweep, const ScoreTile& tile, const uint8_t* marks) override;
-  void finish(Stream& stream, int64_t rows, const int64_t* labels, RowTerms* terms) override;
+  void finish(Stream& stream, const MiningStep& step, RowTerms* terms) override;
   void gradient(Stream& stream, const ScoreTile& tile, const uint8_t* marks, PairScale scale,
                 float* gradient) override;
-  double divisor(double sum) const override {
-    return rule_.mean == TripletMean::none ? (sum > 0 ? 1 : 0) : sum;
-  }
+  double divisor(double sum) const override { return rule_.divide(sum); }
 
   /// A row's numbers, and one of its positives.
   struct RowState {

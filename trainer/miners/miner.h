@@ -20,6 +20,7 @@ constexpr uint8_t kPositivePair = 1, kNegativePair = 2;
 /// One round of mining: this rank's anchors against columns.
 struct MiningStep {
   int64_t rows = 0, columns = 0;
+  const int64_t* row_labels = nullptr;                            // [rows]
   const int64_t *column_labels = nullptr, *column_ids = nullptr;  // [columns]
   int64_t dim = 0;                                                // of the embedding
   uint64_t seed = 0;
@@ -40,6 +41,8 @@ class Miner {
   /// Writes (=) the marks [rows, columns] of a tile: kPositivePair, kNegativePair or 0. A row in which either
   /// kind is missing gives a loss of pairs of both kinds nothing to do.
   virtual void mark(Stream& stream, const ScoreTile& tile, uint8_t* marks) = 0;
+  /// Whether an anchor's marked pairs stand for one positive and one negative, at means of their distances.
+  virtual bool weighs() const { return false; }
 };
 
 /// Options of a miner stand under the name of the loss that uses it: "triplet.semi_hard_fallback".
@@ -51,8 +54,10 @@ Registry<MinerEntry>& miner_registry(Device::Type device = Device::cpu);
 
 /// Declares LOSS.miner and the options of all miners.
 void declare_miners(Options& options, const std::string& loss, const std::string& default_miner);
-/// The miner that option LOSS.miner names. Throws UsageError with the nearest name.
-std::unique_ptr<Miner> make_miner(const Options& options, const std::string& loss, Device::Type device);
+/// The miner that option LOSS.miner names. Throws UsageError with the nearest name, and for a miner that
+/// weighs() where the loss has no use for it.
+std::unique_ptr<Miner> make_miner(const Options& options, const std::string& loss, Device::Type device,
+                                  bool may_weigh = false);
 
 }  // namespace kindred
 

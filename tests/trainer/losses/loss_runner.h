@@ -218,15 +218,29 @@ inline std::vector<LossCase> every_loss() {
     cases.back().is_slope = name != "adaface" && name != "circle_class";
     if (help.find("--" + name + ".miner") == std::string::npos) continue;
     for (const std::string& miner : miner_registry().names()) {
-      cases.push_back({name, {concat(name, ".miner=", miner)}});
+      const LossCase with_miner{name, {concat(name, ".miner=", miner)}};
+      if (miner != "soft_weighted" || name == "triplet" || name == "margin_ranking")
+        cases.push_back(with_miner);
     }
+    cases.push_back({name, {concat(name, ".noise_cap=0.6"), concat(name, ".noise_skip=0.2")}});
   }
   const LossCase more[] = {
       {"triplet", {"triplet.distance=squared", "triplet.reduction=all"}},
       {"triplet", {"triplet.distance=cosine", "triplet.reduction=sum", "triplet.miner=all"}},
       {"triplet", {"triplet.soft=true", "triplet.margin=0", "triplet.miner=all"}},
       {"triplet", {"triplet.miner=semi_hard", "triplet.semi_hard_fallback=none", "triplet.margin=0.8"}},
+      {"triplet", {"triplet.miner=soft_weighted", "triplet.soft=true", "triplet.distance=squared"}},
+      {"triplet", {"triplet.miner=easy_positive", "triplet.easy_positive_negative=hard"}},
       {"triplet_angular", {"triplet_angular.add_absolute=true", "triplet_angular.absolute_weight=0.3"}},
+      {"margin_ranking", {"margin_ranking.margin=0.2", "margin_ranking.reduction=sum"}},
+      {"contrastive",
+       {"contrastive.distance=euclidean", "contrastive.square=true", "contrastive.negative_margin=1.3",
+        "contrastive.positive_margin=0.1", "contrastive.reduction=active"}},
+      {"contrastive", {"contrastive.distance=squared", "contrastive.reduction=pairs"}},
+      {"margin", {"margin.learn_beta=shared", "margin.nu=0.1", "margin.miner=all"}},
+      {"margin", {"margin.learn_beta=per_class", "margin.nu=0.1"}},
+      {"supcon", {"supcon.temperature=0.2", "supcon.base_temperature=0.1"}},
+      {"circle", {"circle.scale=8"}},
       {"arcface", {"arcface.scale=8", "arcface.label_smoothing=0.2"}},
       {"arcface", {"arcface.scale=8", "arcface.easy_margin=true"}},
       {"arcface", {"arcface.scale=8", "arcface.margin=1.5"}},

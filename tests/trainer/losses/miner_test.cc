@@ -20,7 +20,7 @@ std::vector<uint8_t> marks_of(const std::string& miner, const Scene& scene, int6
   const std::unique_ptr<Stream> stream = make_stream({});
   std::vector<std::string> all{concat("triplet.miner=", miner)};
   all.insert(all.end(), settings.begin(), settings.end());
-  const std::unique_ptr<Miner> made = make_miner(loss_options(all), "triplet", Device::cpu);
+  const std::unique_ptr<Miner> made = make_miner(loss_options(all), "triplet", Device::cpu, true);
   const int64_t label = 0, id = 0, columns = static_cast<int64_t>(scene.scores.size());
   const auto tile_at = [&](int64_t first) {
     return ScoreTile{scene.scores.data() + first,
@@ -32,7 +32,7 @@ std::vector<uint8_t> marks_of(const std::string& miner, const Scene& scene, int6
                      std::min(width, columns - first),
                      first};
   };
-  made->begin(*stream, {1, columns, scene.labels.data(), scene.ids.data(), 16, 3, 5});
+  made->begin(*stream, {1, columns, &label, scene.labels.data(), scene.ids.data(), 16, 3, 5});
   for (int sweep = 0; sweep < made->sweeps(); ++sweep) {
     for (int64_t first = 0; first < columns; first += width) made->fold(*stream, sweep, tile_at(first));
   }
