@@ -126,7 +126,7 @@ bool register_backbone(std::string canonical, std::vector<std::string> aliases, 
   return table.entries.emplace(std::move(canonical), std::move(entry)).second;
 }
 
-Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch) {
+Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch, bool raw) {
   const BackboneEntry& entry = find_backbone(config.arch);
   if (batch < 1) fail("a batch of ", batch, " images; expected at least 1");
   if ((config.classes > 0) == (config.embedding > 0)) {
@@ -140,7 +140,9 @@ Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t b
   const bool with_tail = config.classes > 0 || config.neck_tail;
   const BackboneParts parts = entry.build(graph, image, config.backbone, with_tail);
   if (config.embedding > 0) {
-    graph.output("embedding", build_neck(graph, parts, config));
+    const NeckParts neck = build_neck(graph, parts, config);
+    graph.output("embedding", neck.embedding);
+    if (raw) graph.output("raw", neck.raw);
     return graph;
   }
   graph.output("features", parts.features);

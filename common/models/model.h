@@ -64,7 +64,7 @@ std::vector<std::string> backbone_names();
 bool register_backbone(std::string canonical, std::vector<std::string> aliases, BackboneEntry entry);
 
 /// The whole network for a batch: input "image" [N, H, W, 3]; outputs by config: "logits" [N, classes] or
-/// "embedding" [N, D] (and "features" [N, F]).
-Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch);
+/// "embedding" [N, D] (and "features" [N, F]); with `raw` also "raw" [N, D], the embedding before L2.
+Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch, bool raw = false);
 
 }  // namespace kindred

@@ -10,7 +10,7 @@
 
 namespace kindred {
 
-Value build_neck(Graph& graph, const BackboneParts& parts, const ModelConfig& config) {
+NeckParts build_neck(Graph& graph, const BackboneParts& parts, const ModelConfig& config) {
   Value x = config.neck_tail ? parts.features : global_average_pool(graph, parts.map);
   const auto scope = graph.scope("neck");
   x = dropout(graph, x, config.backbone.dropout);
@@ -19,7 +19,7 @@ Value build_neck(Graph& graph, const BackboneParts& parts, const ModelConfig& co
       Init::normal_std(std::sqrt(2.0 / static_cast<double>(graph.shape(x)[-1] + config.embedding)));
   x = linear(graph, x, {.outputs = config.embedding, .bias = !config.bnneck, .init = init}, "fc");
   if (config.bnneck) x = batch_norm(graph, x, {}, "bn");
-  return l2_normalize(graph, x);
+  return {x, l2_normalize(graph, x)};
 }
 
 }  // namespace kindred

@@ -7,8 +7,13 @@
 
 namespace kindred {
 
-/// Unit rows [N, config.embedding]. Reads parts.features when config.neck_tail is set, else the pooled
+/// What a neck gives, both [N, config.embedding]: the rows before L2, and unit rows.
+struct NeckParts {
+  Value raw, embedding;
+};
+
+/// Reads parts.features when config.neck_tail is set, else the pooled
 /// parts.map. Parameters: "neck.fc.weight" [D, F], "neck.fc.bias" (none before a batch norm), "neck.bn.*".
-Value build_neck(Graph& graph, const BackboneParts& parts, const ModelConfig& config);
+NeckParts build_neck(Graph& graph, const BackboneParts& parts, const ModelConfig& config);
 
 }  // namespace kindred

@@ -1,7 +1,7 @@
 // Circle loss over class centres: the farther a score is from where it should be, the harder it is pulled.
 //   own: a (s - (1 - m)), a = [1 + m - s]_+;   others: a (s - m), a = [s + m]_+;   m: the margin.
-// As in the paper, no gradient flows through a; `detached = false` lets it flow, and the pull then fades at
-// s = 1 and s = 0.
+// As in the paper, no gradient flows through a. Where it does (gradient = exact), the pull fades at s = 1 and
+// s = 0.
 // Source: Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", CVPR 2020.
 #include "trainer/losses/class_softmax.h"
 
@@ -28,14 +28,16 @@ class CircleClass : public MarginSoftmax<CircleClass> {
  public:
   static void declare_options(Options& options) {
     options.add("circle_class.margin", 0.35, "how near 1 the own class's cosine should come, and others' 0");
-    options.add("circle_class.detached", true, "keep the gradient out of the pull's own weight");
+    options.add<std::string>("circle_class.gradient", "detached",
+                             "detached: none flows through a; or exact: the value's own slope");
     declare_softmax_options(options, "circle_class", 64);
   }
 
   explicit CircleClass(const Options& options)
       : MarginSoftmax(options, softmax_spec(options, "circle_class")),
         margin_(options.get<double>("circle_class.margin")),
-        detached_(options.get<bool>("circle_class.detached")) {
+        detached_(
+            choose_option<bool>(options, "circle_class.gradient", {{"detached", true}, {"exact", false}})) {
     require_option(options, "circle_class.margin", margin_ >= 0 && margin_ < 1, "in [0, 1)");
   }
 

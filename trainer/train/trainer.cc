@@ -14,6 +14,7 @@
 #include "trainer/optim/schedule.h"
 #include "trainer/train/checkpoint.h"
 #include "trainer/train/stop_signal.h"
+#include "trainer/train/teacher.h"
 
 namespace kindred {
 
@@ -59,6 +60,8 @@ struct Trainer::Impl {
   ParameterSet parameters;
   std::vector<std::pair<std::unique_ptr<Loss>, double>> losses;
   std::vector<std::string> loss_names;
+  bool reads_raw = false;
+  std::unique_ptr<Teacher> teacher;  // null where no loss has one
   std::unique_ptr<PkSampler> sampler;
   std::unique_ptr<Loader> loader;
   std::unique_ptr<Program> program;
@@ -70,7 +73,7 @@ struct Trainer::Impl {
 
   int64_t local_batch = 0, steps_per_epoch = 0, total_steps = 0, steps_done = 0, last_checkpoint = -1;
   Tensor labels, sample_ids, all_embeddings, all_labels, all_sample_ids, reference_gradients, reference_share,
-      stop_flag;
+      all_raw, raw_reference_gradients, all_teacher, stop_flag;
 };
 
 Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Stream& the_stream,
@@ -118,8 +121,13 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
 
 void Trainer::Impl::build_network(const Options& options) {
   const int64_t rows = config.batch, dim = config.model.embedding;
-  Graph graph = build_model(parameters, config.model, local_batch);
   losses = make_losses(config.losses, options);
+  for (const auto& [loss, weight] : losses) {
+    reads_raw = reads_raw || loss->reads_raw();
+    if (!loss->teacher().empty())
+      teacher = std::make_unique<Teacher>(loss->teacher(), config.model.image, local_batch, stream);
+  }
+  Graph graph = build_model(parameters, config.model, local_batch, reads_raw);
   for (const std::string& word : config.losses) loss_names.push_back(word.substr(0, word.find('*')));
   for (const auto& [loss, weight] : losses) loss->declare(parameters, config.model.embedding, data.classes());
   const int64_t macs = graph.macs() / local_batch;
@@ -146,6 +154,11 @@ void Trainer::Impl::build_network(const Options& options) {
   all_sample_ids = Tensor(Shape{rows}, DType::i64);
   reference_gradients = Tensor(Shape{rows, dim});
   reference_share = Tensor(Shape{local_batch, dim});
+  if (reads_raw) {
+    all_raw = Tensor(Shape{rows, dim});
+    raw_reference_gradients = Tensor(Shape{rows, dim});
+  }
+  if (teacher) all_teacher = Tensor(Shape{rows, teacher->dim()});
   stop_flag = Tensor(Shape{1});
 
   log_info(config.model.arch, ": ", parameters.trainable_elements(), " trainable values, ",
@@ -220,22 +233,39 @@ StepRecord Trainer::Impl::step() {
   communicator.all_gather(stream, embeddings, all_embeddings);
   communicator.all_gather(stream, labels, all_labels);
   communicator.all_gather(stream, sample_ids, all_sample_ids);
-  const EmbeddingBatch rows{embeddings, labels,         sample_ids, all_embeddings,
-                            all_labels, all_sample_ids, first_row};
+  EmbeddingBatch rows{embeddings, labels,         sample_ids, all_embeddings,
+                      all_labels, all_sample_ids, first_row};
+  rows.seed = config.seed, rows.step = steps_done;
   stream.zero(gradient);
   stream.zero(reference_gradients);
+  EmbeddingGradients gradients{gradient, reference_gradients, {}, {}};
+  if (reads_raw) {
+    rows.raw = program->output("raw"), rows.all_raw = all_raw;
+    communicator.all_gather(stream, rows.raw, all_raw);
+    gradients.raw = program->output_gradient("raw"), gradients.raw_references = raw_reference_gradients;
+    stream.zero(gradients.raw);
+    stream.zero(raw_reference_gradients);
+  }
+  if (teacher) {
+    rows.teacher = teacher->embed(batch.images), rows.all_teacher = all_teacher;
+    communicator.all_gather(stream, rows.teacher, all_teacher);
+  }
   StepRecord record;
   for (size_t i = 0; i < losses.size(); ++i) {
     const LossValue value =
-        losses[i].first->run(stream, communicator, rows, {gradient, reference_gradients}, losses[i].second);
+        losses[i].first->run(stream, communicator, rows, gradients, losses[i].second);
     if (i == 0)
       record.value = value, record.value.loss = 0;  // the first loss speaks for activity and hardest scores
     record.value.loss += losses[i].second * value.loss;
     record.parts.emplace_back(loss_names[i], value.loss);
   }
   // What other ranks' anchors want of this rank's rows comes back as a sum.
-  communicator.reduce_scatter(stream, reference_gradients, reference_share);
-  for (int64_t i = 0; i < gradient.elements(); ++i) gradient.f32()[i] += reference_share.f32()[i];
+  const auto add_share = [&](const Tensor& of_all, const Tensor& mine) {
+    communicator.reduce_scatter(stream, of_all, reference_share);
+    for (int64_t i = 0; i < mine.elements(); ++i) mine.f32()[i] += reference_share.f32()[i];
+  };
+  add_share(gradients.references, gradients.anchors);
+  if (reads_raw) add_share(gradients.raw_references, gradients.raw);
 
   reducer->begin();
   program->backward([this](int64_t final_elements) { reducer->ready(final_elements); });

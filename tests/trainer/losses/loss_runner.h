@@ -250,10 +250,16 @@ inline std::vector<LossCase> every_loss() {
        {"arcface.scale=8", "arcface.sub_centres=3", "arcface.sharded=true", "arcface.sample_rate=0.3"}},
       {"combined_margin", {"combined_margin.scale=8", "combined_margin.m1=1.35", "combined_margin.m2=1.5"}},
       {"cosface", {"cosface.scale=8", "cosface.sharded=true"}},
-      {"circle_class", {"circle_class.scale=8", "circle_class.detached=false"}},
+      {"circle_class", {"circle_class.scale=8", "circle_class.gradient=exact"}},
       {"softmax", {"softmax.label_smoothing=0.1", "softmax.sharded=true"}},
       {"softmax", {"softmax.raw=false", "softmax.scale=8"}},
       {"proxy_nca", {"proxy_nca.own_in_total=true", "proxy_nca.sharded=true"}},
+      {"adaface", {"adaface.scale=8", "adaface.concentration=1e6", "adaface.sharded=true"}},
+      {"soft_triple", {"soft_triple.centres=2", "soft_triple.sharded=true"}},
+      {"soft_triple", {"soft_triple.centres=1", "soft_triple.tau=0"}},
+      {"center", {"center.raw=true"}},
+      {"distillation", {"distillation.similarity_weight=0"}, 256},
+      {"distillation", {"distillation.cosine_weight=0"}, 256},
   };
   cases.insert(cases.end(), std::begin(more), std::end(more));
   return cases;

@@ -1,7 +1,9 @@
 // R ranks with batch B train exactly as one rank with R*B: the product's first promise.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <mutex>
 
 #include "common/base/parallel.h"
@@ -51,19 +53,22 @@ double relative_distance(const std::vector<float>& a, const std::vector<float>& 
   return std::sqrt(difference / size);
 }
 
+// Ranks, and losses with options of theirs behind: "arcface --arcface.sharded".
 class Ranks : public ::testing::TestWithParam<std::tuple<int, std::string>> {};
 
 TEST_P(Ranks, TrainAsOneRankWithTheWholeBatch) {
-  const auto& [ranks, losses] = GetParam();
+  const auto& [ranks, text] = GetParam();
+  const std::string losses = text.substr(0, text.find(" --"));
   test::TemporaryFolder folder;
   write_tiny_data(folder.path().string() + "/data", 8, 10);
   constexpr int kSteps = 20;
   // A fresh network with batch norm multiplies a difference of one rounding by ten every few steps of the
   // usual size, whatever its cause. Small clipped steps keep that out, and a missing or doubled gradient
   // would still show.
-  const std::vector<std::string> more{"--train.losses",     losses, "--train.lr",    "0.0001",
-                                      "--train.clip_norm",  "0.3",  "--train.batch", "32",
-                                      "--model.image_size", "64",   "--model.bnneck"};
+  std::vector<std::string> more{"--train.losses",     losses, "--train.lr",    "0.0001",
+                                "--train.clip_norm",  "0.3",  "--train.batch", "32",
+                                "--model.image_size", "64",   "--model.bnneck"};
+  std::ranges::copy(split_words(text.substr(losses.size())), std::back_inserter(more));
   const Curve one = train_on(1, kSteps, folder.path().string(), more),
               many = train_on(ranks, kSteps, folder.path().string(), more);
   double worst_loss = 0;
@@ -81,7 +86,7 @@ TEST_P(Ranks, TrainAsOneRankWithTheWholeBatch) {
   std::printf(
       "%d ranks, %s: after %d steps the loss differs by %.1e, values by %.1e, running statistics by %.1e "
       "(relative)\n",
-      ranks, losses.c_str(), kSteps, worst_loss, values, buffers);
+      ranks, text.c_str(), kSteps, worst_loss, values, buffers);
 }
 
 std::string case_name(const ::testing::TestParamInfo<std::tuple<int, std::string>>& tested) {
@@ -93,7 +98,10 @@ std::string case_name(const ::testing::TestParamInfo<std::tuple<int, std::string
 INSTANTIATE_TEST_SUITE_P(EqualOne, Ranks,
                          ::testing::Combine(::testing::Values(2, 4),
                                             ::testing::Values("triplet", "triplet_angular",
-                                                              "triplet arcface*0.5")),
+                                                              "triplet arcface*0.5",
+                                                              "triplet arcface*0.5 --arcface.sharded "
+                                                              "--arcface.sample_rate=0.5",
+                                                              "softmax*0.1 adaface*0.1")),
                          case_name);
 
 }  // namespace
