@@ -7,8 +7,8 @@
 #include <array>
 #include <vector>
 
+#include "common/engine/cpu/cpu_stream.h"  // native_bf16
 #include "common/engine/cpu/dnnl_compat.h"
-#include "common/engine/cpu/matmul_cache.h"  // native_bf16
 #include "common/engine/gemm.h"
 #include "common/engine/launch.h"
 #include "common/ops/conv2d.h"

@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kPoison = std::numeric_limits<float>::quiet_NaN();  // what nobody may read
 constexpr float kBefore = 0.75f;                                    // what += finds; exact in fp32
-constexpr uint8_t kPoisonByte = 0xff;                               // four of them are a NaN
+constexpr uint8_t kPoisonByte = 0xff;                               // two or four of them are a NaN
 constexpr int64_t kGuard = 256;
 
 std::string_view device_name(Device device) { return device.type == Device::cpu ? "cpu" : "cuda"; }
@@ -47,13 +47,17 @@ class OpBench::Guarded {
   Tensor memory_;
 };
 
-CaseValues::CaseValues(const OpCase& row, uint64_t seed) {
+double rounded(double value, DType dtype) {
+  const auto narrow = static_cast<float>(value);
+  return static_cast<double>(dtype == DType::bf16 ? static_cast<float>(BFloat16(narrow)) : narrow);
+}
+
+CaseValues::CaseValues(const OpCase& row, uint64_t seed, DType dtype) {
   uint64_t tensor = 0;
   const auto draw = [&](const Shape& shape, const Fill& rule) {
     Random random(seed, {fnv1a64(row.name), tensor++, 0});
     Array array(shape);
-    for (int64_t i = 0; i < shape.elements(); ++i)
-      array[i] = static_cast<double>(static_cast<float>(rule(i, random)));
+    for (int64_t i = 0; i < shape.elements(); ++i) array[i] = rounded(rule(i, random), dtype);
     return array;
   };
   for (const CaseInput& input : row.inputs) inputs.push_back(draw(input.shape, input.fill));
@@ -61,19 +65,19 @@ CaseValues::CaseValues(const OpCase& row, uint64_t seed) {
     parameters.push_back(draw(parameter.shape, parameter.fill));
 }
 
-OpBench::OpBench(const OpCase& row, Device device)
-    : row_(row), stream_(make_stream(device)), communicator_(make_self_communicator()) {
+OpBench::OpBench(const OpCase& row, Device device, DType dtype)
+    : row_(row), dtype_(dtype), stream_(make_stream(device)), communicator_(make_self_communicator()) {
   std::vector<Shape> inputs, parameters;
   for (const CaseInput& input : row.inputs) inputs.push_back(input.shape);
   for (const CaseParameter& parameter : row.parameters) parameters.push_back(parameter.shape);
   output_shape_ = row.op->output_shape(inputs);
-  const KernelSpec spec{*row.op,      inputs,   output_shape_,  parameters,
-                        row.training, *stream_, *communicator_, kCaseNodeKey};
+  const KernelSpec spec{*row.op,  inputs,         output_shape_, parameters, row.training,
+                        *stream_, *communicator_, kCaseNodeKey,  dtype};
   kernel_ = kernel_registry().get(concat(device_name(device), "/", row.op->type())).make(spec);
-  for (const Shape& shape : inputs) inputs_.push_back(make(shape));
-  for (const Shape& shape : parameters) parameters_.push_back(make(shape));
+  for (const Shape& shape : inputs) inputs_.push_back(make(shape, dtype_));
+  for (const Shape& shape : parameters) parameters_.push_back(make(shape, DType::f32));
   io_.inputs = inputs_;
-  io_.output = make(output_shape_);
+  io_.output = make(output_shape_, dtype_);
   io_.parameters = parameters_;
   io_.state = make({kernel_->state_bytes()}, DType::u8);
   io_.scratch = make({kernel_->scratch_bytes()}, DType::u8);
@@ -100,17 +104,17 @@ CaseGradients OpBench::backward(const Array& output_gradient, const std::vector<
   }
   if (!saved.output) fill(io_.output, kPoison);
   poison(io_.scratch);
-  const Tensor d_output = make(output_shape_);
+  const Tensor d_output = make(output_shape_, dtype_);
   put(d_output, output_gradient);
   std::vector<Tensor> d_inputs(inputs_.size()), d_parameters(parameters_.size());
   for (size_t i = 0; i < inputs_.size(); ++i) {
     if (!wanted[i]) continue;
-    d_inputs[i] = make(inputs_[i].shape());
+    d_inputs[i] = make(inputs_[i].shape(), dtype_);
     fill(d_inputs[i], accumulate[i] ? kBefore : kPoison);
   }
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (!row_.parameters[i].trainable) continue;
-    d_parameters[i] = make(parameters_[i].shape());
+    d_parameters[i] = make(parameters_[i].shape(), DType::f32);
     fill(d_parameters[i], kBefore);
   }
   kernel_->backward(*stream_, io_, {d_output, d_inputs, accumulate, d_parameters});
@@ -135,15 +139,17 @@ Tensor OpBench::make(const Shape& shape, DType dtype) {
 }
 
 void OpBench::put(const Tensor& to, const Array& from) {
-  const std::vector<float> host(from.values.begin(), from.values.end());
-  stream_->copy(to.raw(), host.data(), to.bytes());
+  const std::vector<float> wide(from.values.begin(), from.values.end());
+  const std::vector<BFloat16> narrow(wide.begin(), wide.end());
+  const bool is_wide = to.dtype() == DType::f32;
+  stream_->copy(to.raw(), is_wide ? static_cast<const void*>(wide.data()) : narrow.data(), to.bytes());
   stream_->wait();
 }
 
 void OpBench::fill(const Tensor& to, float value) {
-  const std::vector<float> host(static_cast<size_t>(to.elements()), value);
-  stream_->copy(to.raw(), host.data(), to.bytes());
-  stream_->wait();
+  Array filled(to.shape());
+  filled.values.assign(filled.values.size(), static_cast<double>(value));
+  put(to, filled);
 }
 
 void OpBench::poison(const Tensor& bytes) {
@@ -153,11 +159,14 @@ void OpBench::poison(const Tensor& bytes) {
 }
 
 Array OpBench::get(const Tensor& tensor) const {
-  std::vector<float> host(static_cast<size_t>(tensor.elements()));
-  stream_->copy(host.data(), tensor.raw(), tensor.bytes());
+  std::vector<float> wide(static_cast<size_t>(tensor.elements()));
+  std::vector<BFloat16> narrow(wide.size());
+  const bool is_wide = tensor.dtype() == DType::f32;
+  stream_->copy(is_wide ? static_cast<void*>(wide.data()) : narrow.data(), tensor.raw(), tensor.bytes());
   stream_->wait();
+  if (!is_wide) wide.assign(narrow.begin(), narrow.end());
   Array out(tensor.shape());
-  std::copy(host.begin(), host.end(), out.values.begin());
+  std::copy(wide.begin(), wide.end(), out.values.begin());
   return out;
 }
 

@@ -8,11 +8,15 @@
 
 namespace kindred::test {
 
-/// A row's values, drawn in fp32, so that kernel and reference compute from the same numbers.
+/// A row's values, rounded to `dtype`, f32 or bf16, so that kernel and reference compute from the same
+/// numbers.
 struct CaseValues {
   std::vector<Array> inputs, parameters;
-  CaseValues(const OpCase& row, uint64_t seed);
+  CaseValues(const OpCase& row, uint64_t seed, DType dtype = DType::f32);
 };
+
+/// The nearest number that a tensor of `dtype`, f32 or bf16, can hold.
+double rounded(double value, DType dtype);
 
 /// What one backward call gave; empty arrays where there is no gradient.
 struct CaseGradients {
@@ -21,7 +25,8 @@ struct CaseGradients {
 
 class OpBench {
  public:
-  OpBench(const OpCase& row, Device device);
+  /// dtype: of inputs, output and their gradients.
+  OpBench(const OpCase& row, Device device, DType dtype = DType::f32);
   ~OpBench();
 
   /// Runs forward from fresh values; the parameters' version moves.
@@ -41,7 +46,7 @@ class OpBench {
 
  private:
   class Guarded;
-  Tensor make(const Shape& shape, DType dtype = DType::f32);
+  Tensor make(const Shape& shape, DType dtype);
   void put(const Tensor& to, const Array& from);
   void fill(const Tensor& to, float value);
   void poison(const Tensor& bytes);
@@ -49,6 +54,7 @@ class OpBench {
   Array taken(const Tensor& gradient, bool accumulated) const;
 
   const OpCase& row_;
+  const DType dtype_;
   std::unique_ptr<Stream> stream_;
   std::unique_ptr<Communicator> communicator_;
   Shape output_shape_;

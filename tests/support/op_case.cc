@@ -8,16 +8,20 @@
 
 #include "common/base/hash.h"
 #include "common/base/parallel.h"
+#include "common/engine/cpu/cpu_stream.h"
 #include "tests/support/op_bench.h"
 
 namespace kindred::test {
 namespace {
 
-/// Equal within `tolerance` times the largest magnitude in `want`; what is not finite is never equal.
-void expect_near(const Array& got, const Array& want, double tolerance, const std::string& what) {
+/// Equal within `tolerance` times the largest magnitude in `want`, and of `before` that stood there; what is
+/// not finite is never equal.
+void expect_near(const Array& got, const Array& want, double tolerance, const std::string& what,
+                 double before = 0) {
   ASSERT_EQ(got.values.size(), want.values.size()) << what;
   double largest = 1e-3;  // of a tensor of zeros, noise is an error too
   for (const double value : want.values) largest = std::max(largest, std::abs(value));
+  largest += before;
   for (size_t i = 0; i < want.values.size(); ++i) {
     const double error = std::abs(got.values[i] - want.values[i]);
     ASSERT_TRUE(error <= tolerance * largest)
@@ -33,11 +37,10 @@ std::vector<uint8_t> wanted_gradients(const OpCase& row) {
 }
 
 /// Random weights for the output: the objective is sum(weights * output), so they are dL/d(output).
-Array output_weights(const OpCase& row, const Shape& output) {
+Array output_weights(const OpCase& row, const Shape& output, DType dtype = DType::f32) {
   Array weights(output);
   Random random(99, {fnv1a64(row.name), 0, 0});
-  for (double& weight : weights.values)
-    weight = static_cast<double>(static_cast<float>(random.uniform(-1, 1)));
+  for (double& weight : weights.values) weight = rounded(random.uniform(-1, 1), dtype);
   return weights;
 }
 
@@ -79,18 +82,26 @@ void expect_differences(const OpCase& row, const CaseValues& values, Array& at, 
   expect_near(seen, want, row.gradient_tolerance, what);
 }
 
-/// Output, then all gradients, in one list.
-std::vector<Array> all_results(const OpCase& row, Device device, uint64_t seed) {
-  OpBench bench(row, device);
-  std::vector<Array> results{bench.forward(CaseValues(row, seed))};
+/// Output, then all gradients, in one list; values are drawn for `values`, tensors hold `dtype`.
+std::vector<Array> all_results(const OpCase& row, Device device, uint64_t seed, DType dtype = DType::f32,
+                               DType values = DType::f32, bool accumulate = false) {
+  OpBench bench(row, device, dtype);
+  std::vector<Array> results{bench.forward(CaseValues(row, seed, values))};
   if (!row.training) return results;
   const CaseGradients gradients =
-      bench.backward(output_weights(row, bench.output_shape()), wanted_gradients(row),
-                     std::vector<uint8_t>(row.inputs.size()));
+      bench.backward(output_weights(row, bench.output_shape(), values), wanted_gradients(row),
+                     std::vector<uint8_t>(row.inputs.size(), accumulate));
+  EXPECT_TRUE(bench.guards_hold()) << "something was written beside a tensor";
   results.insert(results.end(), gradients.inputs.begin(), gradients.inputs.end());
   results.insert(results.end(), gradients.parameters.begin(), gradients.parameters.end());
   return results;
 }
+
+/// True for as long as it lives: products are taken as on a CPU without bf16.
+struct WithoutNativeBf16 {
+  WithoutNativeBf16() { allow_native_bf16(false); }
+  ~WithoutNativeBf16() { allow_native_bf16(true); }
+};
 
 using Check = void (*)(const OpCase&);
 
@@ -175,18 +186,53 @@ void check_gradients(const OpCase& row) {
   EXPECT_TRUE(bench.guards_hold()) << "something was written beside a tensor";
 }
 
+void check_bf16(const OpCase& row) {
+  const CaseValues values(row, 6, DType::bf16);
+  std::vector<Array> parameters = values.parameters;
+  const Array want = row.reference(values.inputs, parameters);
+  OpBench bench(row, {}, DType::bf16);
+  expect_near(bench.forward(values), want, row.bf16_tolerance, "output");
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    expect_near(bench.parameter(i), parameters[i], row.tolerance, concat("parameter ", i, " after forward"));
+  }
+  EXPECT_TRUE(bench.guards_hold()) << "something was written beside a tensor";
+  if (!row.training) return;
+  for (const bool accumulate : {false, true}) {
+    const auto results = [&](DType dtype) { return all_results(row, {}, 6, dtype, DType::bf16, accumulate); };
+    const std::vector<Array> wide = results(DType::f32), narrow = results(DType::bf16);
+    const double tolerance = (accumulate ? 2 : 1) * row.bf16_tolerance;  // addend and sum may both be rounded
+    for (size_t i = 1; i < wide.size(); ++i) {
+      expect_near(narrow[i], wide[i], tolerance, concat("gradient ", i - 1), accumulate ? 0.75 : 0);
+    }
+  }
+}
+
+void check_emulated_bf16(const OpCase& row) {
+  const std::vector<Array> native = all_results(row, {}, 6, DType::bf16, DType::bf16);
+  const WithoutNativeBf16 emulated;
+  check_bf16(row);
+  const std::vector<Array> without = all_results(row, {}, 6, DType::bf16, DType::bf16);
+  for (size_t i = 0; i < native.size(); ++i) {  // sums in another order may round to the other neighbour
+    expect_near(without[i], native[i], 2 * row.bf16_tolerance, concat("result ", i));
+  }
+}
+
 void check_thread_counts(const OpCase& row) {
   struct Restore {
     int threads = thread_count();
     ~Restore() { set_thread_count(threads); }
   } restore;
-  set_thread_count(1);
-  const std::vector<Array> one = all_results(row, {}, 4);
-  for (const int threads : {2, 4}) {
-    set_thread_count(threads);
-    const std::vector<Array> many = all_results(row, {}, 4);
-    for (size_t i = 0; i < one.size(); ++i) {
-      ASSERT_EQ(many[i].values, one[i].values) << "result " << i << " with " << threads << " threads";
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    if (dtype == DType::bf16 && !row.bf16) continue;
+    set_thread_count(1);
+    const std::vector<Array> one = all_results(row, {}, 4, dtype, dtype);
+    for (const int threads : {2, 4}) {
+      set_thread_count(threads);
+      const std::vector<Array> many = all_results(row, {}, 4, dtype, dtype);
+      for (size_t i = 0; i < one.size(); ++i) {
+        ASSERT_EQ(many[i].values, one[i].values)
+            << "result " << i << " in " << dtype_text(dtype) << " with " << threads << " threads";
+      }
     }
   }
 }
@@ -213,6 +259,8 @@ bool register_op_cases(std::vector<OpCase> (*make)()) {
     };
     add("MatchesReference", check_reference);
     if (row.training) add("HasTrueGradients", check_gradients);
+    if (row.bf16) add("ComputesInBf16", check_bf16);
+    if (row.bf16 && !row.thread_independent) add("EmulatesBf16", check_emulated_bf16);
     if (row.thread_independent) add("IgnoresThreadCount", check_thread_counts);
     add("CudaMatchesCpu", check_cuda);
   }

@@ -4,6 +4,9 @@
 //   read,
 //                       nothing is written that is not the kernel's; input gradients that nobody wants are
 //                       left out
+//   ComputesInBf16      forward and backward on bf16 tensors: the value against the same reference, gradients
+//                       against fp32 ones of the same numbers
+//   EmulatesBf16        the same without the CPU's bf16 products (rows of vendor matrix products)
 //   IgnoresThreadCount  the same bits with 1, 2 and 4 threads (rows may opt out: vendor matrix products)
 //   CudaMatchesCpu      output and gradients; skipped where there is no GPU
 #pragma once
@@ -65,6 +68,9 @@ using Reference = std::function<Array(std::span<const Array> inputs, std::span<A
 constexpr StepInfo kCaseStep{7, 3, 5};
 constexpr uint64_t kCaseNodeKey = 11;
 
+/// Of one rounding to the 8 bits of bf16, half a unit in the last place, and of fp32's own error.
+constexpr double kOneRounding = 1.02 / 256;
+
 struct OpCase {
   std::string name;  // "conv2d/grouped": unique
   std::shared_ptr<const Op> op;
@@ -75,10 +81,14 @@ struct OpCase {
   double tolerance = 1e-5;           // of the largest magnitude in the tensor; say why when looser
   double gradient_tolerance = 2e-5;  // likewise
   bool thread_independent = true;    // false for vendor matrix products
+  bool bf16 = true;                  // false for kernels in fp32 alone
+  double bf16_tolerance = kOneRounding;
 };
 
 void check_reference(const OpCase& row);
 void check_gradients(const OpCase& row);
+void check_bf16(const OpCase& row);
+void check_emulated_bf16(const OpCase& row);
 void check_thread_counts(const OpCase& row);
 void check_cuda(const OpCase& row);
 

@@ -3,6 +3,7 @@
 #include <sys/mman.h>  // madvise
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr int64_t kAlignment = 256;
 constexpr int64_t kHugePage =
     2 << 20;  // an arena on 4 KiB pages spends a tenth of a first step in page faults
+
+std::atomic<bool> native_bf16_allowed{true};
 
 class CpuStream final : public Stream {
  public:
@@ -76,6 +79,17 @@ void flush_denormals() {
   parallel_for(thread_count(), [](int64_t) { _mm_setcsr(_mm_getcsr() | kFlushToZero | kDenormalsAreZero); });
 #endif
 }
+
+bool native_bf16() {
+  static const bool has_avx512 = [] {
+    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+    return (isa & wanted) == wanted;
+  }();
+  return has_avx512 && native_bf16_allowed;
+}
+
+void allow_native_bf16(bool allowed) { native_bf16_allowed = allowed; }
 
 dnnl::engine& dnnl_engine(Stream& stream) { return cpu_stream(stream).engine; }
 dnnl::stream& dnnl_stream(Stream& stream) { return cpu_stream(stream).stream; }

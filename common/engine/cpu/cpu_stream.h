@@ -15,4 +15,9 @@ std::unique_ptr<Stream> make_cpu_stream();
 /// them.
 void flush_denormals();
 
+/// False where oneDNN has no bf16 primitives: it asks for AVX-512, and emulates what AVX512_BF16 adds to it.
+bool native_bf16();
+/// For tests: false makes this process compute as on a CPU without. True means what the CPU can do.
+void allow_native_bf16(bool allowed);
+
 }  // namespace kindred

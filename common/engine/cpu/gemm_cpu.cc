@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "common/base/parallel.h"
+#include "common/engine/cpu/cpu_stream.h"  // native_bf16
 #include "common/engine/cpu/matmul_cache.h"
 #include "common/engine/gemm.h"
 

@@ -1,11 +1,7 @@
 #include "common/engine/cpu/matmul_cache.h"
 
-#include <atomic>
-
 namespace kindred {
 namespace {
-
-std::atomic<bool> native_allowed{true};
 
 onednn::Desc matrix(Transpose transpose, int64_t rows, int64_t cols, int64_t ld, DType dtype) {
   const dnnl::memory::dims strides =
@@ -52,16 +48,5 @@ void MatmulCache::run(const MatmulShape& shape, const BFloat16* a, const BFloat1
                                            {DNNL_ARG_DST, c},
                                            {DNNL_ARG_SCRATCHPAD, scratch_.get()}});
 }
-
-bool native_bf16() {
-  static const bool has_avx512 = [] {
-    const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-    const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-    return (isa & wanted) == wanted;
-  }();
-  return has_avx512 && native_allowed;
-}
-
-void allow_native_bf16(bool allowed) { native_allowed = allowed; }
 
 }  // namespace kindred

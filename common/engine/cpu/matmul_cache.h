@@ -40,9 +40,4 @@ class MatmulCache {
 /// Requires: a stream of the CPU.
 MatmulCache& matmul_cache(Stream& stream);
 
-/// False where oneDNN has no bf16 primitives: it asks for AVX-512, and emulates what AVX512_BF16 adds to it.
-bool native_bf16();
-/// For tests: false makes this process compute as on a CPU without. True means what the CPU can do.
-void allow_native_bf16(bool allowed);
-
 }  // namespace kindred

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <type_traits>
 
 #include "tests/support/toy_ops.h"
 
@@ -55,7 +56,9 @@ std::vector<OpCase> toy_cases() {
   OpCase infer = scale_case();
   infer.name = "toy_scale/infer";
   infer.training = false;
-  return {scale_case(), add, square, infer};
+  std::vector<OpCase> rows{scale_case(), add, square, infer};
+  for (OpCase& row : rows) row.bf16 = false;  // toys compute in fp32 alone
+  return rows;
 }
 
 /// Wrong in the way that `fault` says.
@@ -68,42 +71,49 @@ struct ToyWrong : Op {
 };
 
 /// y = x * w, with a fault.
+template <class T>
 struct ToyWrongKernel : Kernel {
   ToyWrongKernel(const ToyWrong& op, const KernelSpec& spec)
       : fault(op.fault), elements(spec.output.elements()), cols(spec.output[-1]) {}
   int64_t scratch_bytes() const override { return 4; }
 
   void forward(Stream&, const Io& io) override {
-    float *y = io.output.f32(), *x = io.inputs[0].f32();
+    T *y = io.output.data<T>(), *x = io.inputs[0].data<T>();
     const float* const w = io.parameters[0].f32();
     if (packed_version != io.parameter_version && (packed.empty() || fault != "packs weights once")) {
       packed.assign(w, w + cols);
       packed_version = io.parameter_version;
     }
     for (int64_t i = 0; i < elements; ++i) y[i] = x[i] * packed[static_cast<size_t>(i % cols)];
-    if (fault == "wrong value") y[elements - 1] *= 1.001f;
+    if (fault == "wrong value") y[elements - 1] = 1.001f * y[elements - 1];
+    if (fault == "wrong value in bf16" && kNarrow) y[elements - 1] += 0.5f;
     if (fault == "writes past the end") y[elements] = 0;
-    if (fault == "writes into its input") x[0] += 1;
+    if (fault == "writes into its input") x[0] += 1.0f;
     if (fault == "leaves an element out") y[0] = NAN;
     *static_cast<float*>(io.scratch.raw()) = 2;
   }
 
   void backward(Stream&, const Io& io, const Grads& grads) override {
-    const float *x = io.inputs[0].f32(), *w = io.parameters[0].f32(), *dy = grads.output.f32();
-    float *dx = grads.inputs[0] ? grads.inputs[0].f32() : nullptr, *dw = grads.parameters[0].f32();
+    const T *x = io.inputs[0].data<T>(), *dy = grads.output.data<T>();
+    const float* const w = io.parameters[0].f32();
+    T* const dx = grads.inputs[0] ? grads.inputs[0].data<T>() : nullptr;
+    float* const dw = grads.parameters[0].f32();
     const bool add = (grads.accumulate[0] || fault == "always adds") && fault != "never adds";
     const float kept = fault == "keeps scratch" ? *static_cast<const float*>(io.scratch.raw()) - 1 : 1;
     for (int64_t i = 0; i < elements; ++i) {
-      if (dx) dx[i] = (add ? dx[i] : 0) + kept * dy[i] * w[i % cols];
+      if (dx) dx[i] = (add ? dx[i] : 0.0f) + kept * dy[i] * w[i % cols];
       dw[i % cols] += dy[i] * x[i];
     }
-    if (fault == "wrong input gradient" && dx) dx[2] *= 1.001f;
+    if (fault == "wrong input gradient" && dx) dx[2] = 1.001f * dx[2];
+    if (fault == "wrong input gradient in bf16" && kNarrow && dx) dx[2] += 0.5f;
+    if (fault == "wrong parameter gradient in bf16" && kNarrow) dw[1] += 0.5f;
     if (fault == "wrong parameter gradient") dw[1] *= 1.001f;
     if (fault == "overwrites parameter gradients") dw[0] -= 0.75f;
     if (fault == "forgets dw without dx" && !dx) dw[0] = 0.75f;
-    if (fault == "changes dy") grads.output.f32()[0] += 1;
+    if (fault == "changes dy") grads.output.data<T>()[0] += 1.0f;
   }
 
+  static constexpr bool kNarrow = std::is_same_v<T, BFloat16>;
   std::string fault;
   int64_t elements, cols;
   std::vector<float> packed;
@@ -126,6 +136,7 @@ int failures_of(void (*check)(const OpCase&), const std::string& fault) {
 TEST(OpCases, AcceptAKernelThatIsRight) {
   EXPECT_EQ(failures_of(test::check_reference, "none"), 0);
   EXPECT_EQ(failures_of(test::check_gradients, "none"), 0);
+  EXPECT_EQ(failures_of(test::check_bf16, "none"), 0);
   EXPECT_EQ(failures_of(test::check_thread_counts, "none"), 0);
 }
 
@@ -141,6 +152,13 @@ TEST(OpCases, FindEveryFaultOfBackward) {
                             "overwrites parameter gradients", "forgets dw without dx",
                             "reads what it did not save", "keeps scratch", "changes dy"}) {
     EXPECT_GT(failures_of(test::check_gradients, fault), 0) << fault;
+  }
+}
+
+TEST(OpCases, FindEveryFaultOfBf16) {
+  for (const char* fault : {"wrong value in bf16", "writes past the end", "wrong input gradient in bf16",
+                            "wrong parameter gradient in bf16"}) {
+    EXPECT_GT(failures_of(test::check_bf16, fault), 0) << fault;
   }
 }
 

@@ -41,6 +41,7 @@ OpCase conv_case(const ConvRow& row, const ConvTail& tail = {}, bool training = 
     return convolve(inputs, parameters, row.window, row.outputs, row.groups, row.bias, tail);
   };
   out.training = training;
+  if (tail.batch_norm) out.bf16_tolerance *= 2;  // the folded weights are rounded too
   out.thread_independent = false;  // oneDNN divides sums over the threads there are
   return out;
 }
