@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct Add final : Op {
       if (shape != inputs[0]) fail_shapes(type(), "inputs of one shape", inputs);
     return inputs[0];
   }
+  /// A sum of convolutions of one input is a convolution.
+  std::shared_ptr<const Op> merged_with(std::span<const Op* const> branches) const override;
 };
 
 /// Requires: at least one term; a single one is returned as it is.

@@ -99,5 +99,73 @@ TEST_F(ConvFuse, LeavesSumsOfMoreThanTwoAlone) {
   EXPECT_EQ(kernels_left(add(graph_, {conv, x_, x_})), 2);
 }
 
+/// Convolutions of one input in parallel, each with its batch norm.
+class BranchFuse : public ConvFuse {
+ protected:
+  Value normed(Value conv) { return batch_norm(graph_, conv, {}, concat("bn", norms_++)); }
+  Value depthwise(const Window& window) {
+    return normed(depthwise_conv2d(graph_, x_, {.window = window}, concat("conv", norms_)));
+  }
+  Value dense(const Window& window, int groups = 1) {
+    return normed(conv2d(graph_, x_, {16, window, groups}, concat("conv", norms_)));
+  }
+  int norms_ = 0;
+};
+
+TEST_F(BranchFuse, MakesOneDepthwiseConvolutionOfThreeAndTheIdentity) {
+  const Value sum = add(graph_, {depthwise(Window::same(5)), depthwise(Window::same(3)),
+                                 depthwise(Window::same(1)), normed(x_)});
+  EXPECT_EQ(kernels_left(activation(graph_, sum, Activation::relu)), 1);
+}
+
+TEST_F(BranchFuse, MakesOneStridedConvolutionOfTwo) {
+  EXPECT_EQ(kernels_left(add(graph_, {depthwise(Window::same(3, 2)), depthwise(Window::same(5, 2))})), 1);
+}
+
+TEST_F(BranchFuse, TakesAnAffineBlockIntoTheWeightsAndOneBehindTheActivation) {
+  const Value sum = add(graph_, {normed(x_), dense(Window::same(1)), dense(Window::same(1))});
+  const Value inner = affine(graph_, sum, "lab");
+  const Value outer = affine(graph_, activation(graph_, inner, Activation::hardswish), "act.lab");
+  EXPECT_EQ(kernels_left(add(graph_, {outer, x_})), 1);
+}
+
+TEST_F(BranchFuse, MakesOneGroupedConvolutionWithItsIdentity) {
+  EXPECT_EQ(kernels_left(add(graph_, {dense(Window::same(3), 4), normed(x_), dense(Window::same(1), 4)})), 1);
+}
+
+TEST_F(BranchFuse, AddsTheBiasesOfConvolutionsWithoutNorms) {
+  const Value a = conv2d(graph_, x_, {16, Window::same(3), 1, true}, "a");
+  const Value b = conv2d(graph_, x_, {16, Window::same(1), 1, true}, "b");
+  EXPECT_EQ(kernels_left(add(graph_, {a, b})), 1);
+}
+
+TEST_F(BranchFuse, AlignsEvenKernelsWithOddOnes) {
+  EXPECT_EQ(kernels_left(add(graph_, {dense(Window::same(2)), dense(Window::same(3))})), 1);
+}
+
+TEST_F(BranchFuse, LeavesKernelsThatDoNotLieInsideOneAnother) {
+  const Window before{2, 2, 1, 1, 1, 1, 0, 0};
+  EXPECT_EQ(kernels_left(add(graph_, {dense(Window::same(2)), dense(before)})), 2);
+}
+
+TEST_F(BranchFuse, LeavesUnlikeGroups) {
+  EXPECT_EQ(kernels_left(add(graph_, {dense(Window::same(3)), dense(Window::same(3), 4)})), 2);
+}
+
+TEST_F(BranchFuse, LeavesADenseConvolutionBesideADepthwiseOne) {
+  EXPECT_EQ(kernels_left(add(graph_, {dense(Window::same(3)), depthwise(Window::same(3))})), 2);
+}
+
+TEST_F(BranchFuse, LeavesABranchThatIsReadTwice) {
+  const Value shared = dense(Window::same(1));
+  const Value sum = add(graph_, {shared, dense(Window::same(3)), dense(Window::same(1))});
+  EXPECT_EQ(kernels_left(add(graph_, {activation(graph_, sum, Activation::relu), shared})), 6);
+}
+
+TEST_F(BranchFuse, LeavesABranchWithAnActivation) {
+  const Value a = activation(graph_, dense(Window::same(1)), Activation::relu);
+  EXPECT_EQ(kernels_left(add(graph_, {a, dense(Window::same(3))})), 2);
+}
+
 }  // namespace
 }  // namespace kindred
