@@ -7,6 +7,7 @@
 
 #include "common/base/parallel.h"
 #include "tests/trainer/optim/optim_runner.h"
+#include "trainer/dist/thread_ranks.h"
 
 namespace kindred::test {
 namespace {
@@ -145,6 +146,80 @@ TEST(EveryOptimizer, RefusesNumbersThatAreNotFinite) {
   }
 }
 
+// A classifier of five rows on one rank, of which a step brings gradients of some.
+struct Classifier {
+  Classifier() {
+    ParamInfo info;
+    info.name = "centres";
+    info.file_shape = Shape{5, 3};
+    info.init = Init::value(1);
+    info.sharded = true;
+    centres = parameters.add(info);
+    parameters.freeze(*stream);
+    parameters.initialize(1);
+  }
+
+  void bring(std::vector<int64_t> rows, float gradient) {
+    const Tensor ids(Shape{static_cast<int64_t>(rows.size())}, DType::i64);
+    const Tensor values(Shape{ids.elements(), 3});
+    std::ranges::copy(rows, ids.data<int64_t>());
+    std::fill_n(values.f32(), values.elements(), gradient);
+    parameters.set_row_gradients(centres, {ids, values});
+  }
+  float row(int64_t r) const { return parameters.value(centres).f32()[3 * r + 2]; }
+
+  std::unique_ptr<Stream> stream = make_stream({});
+  ParameterSet parameters;
+  Param centres;
+};
+
+TEST(EveryOptimizer, LeavesRowsWithoutGradientAlone) {
+  for (const std::string& name : optimizer_registry().names()) {
+    SCOPED_TRACE(name);
+    Classifier net;
+    const auto optimizer = optimizer_registry().get(name).make.make(
+        optim_options({"sgd.weight_decay=0.1", "adamw.weight_decay=0.1"}), net.parameters, *net.stream);
+    net.bring({1, 3}, 0.5f);
+    optimizer->step(*net.stream, 0.1, 1);
+    net.bring({3}, 0.5f);
+    const float once = net.row(1);
+    optimizer->step(*net.stream, 0.1, 1);
+    EXPECT_LT(once, 1);
+    EXPECT_EQ(net.row(1), once);  // neither momentum nor decay moved it
+    EXPECT_LT(net.row(3), once);
+    for (const int64_t still : {0, 2, 4}) EXPECT_EQ(net.row(still), 1);
+  }
+}
+
+TEST(EveryOptimizer, StepsRowsAsItStepsFlatValues) {
+  for (const std::string& name : optimizer_registry().names()) {
+    SCOPED_TRACE(name);
+    Classifier rows;
+    Network flat;
+    const Options options = optim_options({});
+    const auto one = optimizer_registry().get(name).make.make(options, rows.parameters, *rows.stream);
+    const auto other = optimizer_registry().get(name).make.make(options, flat.parameters, *flat.stream);
+    flat.set(1, 0.5f);
+    rows.bring({0, 1, 2, 3, 4}, 0.5f);
+    for (int step = 0; step < 3; ++step) {
+      one->step(*rows.stream, 0.1, 0.7);
+      other->step(*flat.stream, 0.1, 0.7);
+    }
+    EXPECT_EQ(rows.row(4), flat.parameters.value(flat.weight).f32()[0]);
+  }
+}
+
+TEST(EveryOptimizer, NamesTheSlotsOfSharded) {
+  Classifier net;
+  const auto adamw =
+      optimizer_registry().get("adamw").make.make(optim_options({}), net.parameters, *net.stream);
+  const std::vector<ShardSlot> slots = adamw->shard_slots();
+  ASSERT_EQ(slots.size(), 2u);
+  EXPECT_EQ(slots[0].name, "first_moment");
+  EXPECT_EQ(slots[1].name, "second_moment");
+  EXPECT_EQ(slots[1].tensor.shape(), (Shape{5, 3}));
+}
+
 TEST(EveryOptimizer, ChecksItsOptions) {
   Network net;
   for (const char* setting : {"sgd.momentum=1", "sgd.momentum=-0.1", "sgd.weight_decay=-1"}) {
@@ -168,6 +243,14 @@ TEST(GradientNorm, IsTheRootOfTheSumOfSquares) {
   EXPECT_NEAR(norm_of(net), 1e25 * std::sqrt(5.0), 1e19);
   net.parameters.gradient(net.bias).f32()[2] = std::nanf("");
   EXPECT_TRUE(std::isnan(norm_of(net)));
+}
+
+TEST(GradientNorm, CountsTheRowsOfAllRanks) {
+  run_thread_ranks(3, [](Communicator& communicator) {
+    Classifier net;
+    if (communicator.rank() > 0) net.bring({2}, static_cast<float>(communicator.rank()));
+    EXPECT_DOUBLE_EQ(gradient_norm(*net.stream, communicator, net.parameters), std::sqrt(3 * 1 + 3 * 4));
+  });
 }
 
 TEST(GradientNorm, DoesNotDependOnTheThreads) {
