@@ -4,6 +4,14 @@
 
 namespace kindred {
 
+DType parse_precision(std::string_view name) {
+  if (name == "fp32") return DType::f32;
+  if (name == "bf16") return DType::bf16;
+  fail("unknown precision '", name, "'; expected fp32 or bf16");
+}
+
+std::string_view precision_text(DType compute) { return compute == DType::bf16 ? "bf16" : "fp32"; }
+
 void set_precision(Graph& graph, DType compute) {
   if (compute == DType::f32) return;
   if (compute != DType::bf16) fail("programs compute in f32 or bf16, not in ", dtype_text(compute));

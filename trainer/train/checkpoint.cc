@@ -7,6 +7,7 @@
 #include "common/base/hash.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "common/engine/precision.h"
 #include "common/io/file.h"
 #include "common/io/safetensors.h"
 #include "common/models/model_file.h"
@@ -158,6 +159,7 @@ void write_checkpoint(const std::string& folder, const CheckpointState& state, c
     manifest["global_batch"] = state.global_batch;
     manifest["seed"] = state.seed;
     manifest["world_size"] = state.world_size;
+    manifest["precision"] = precision_text(state.precision);
     manifest["optimizer_steps"] = optimizer.steps_done();
     for (const char* file : {"model.safetensors", "state.safetensors"}) {
       manifest[concat("sha256 ", file)] = sha256_file(temporary / file);
@@ -246,6 +248,7 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
   state.global_batch = json_get<int64_t>(manifest, "global_batch", what);
   state.seed = json_get<uint64_t>(manifest, "seed", what);
   state.world_size = json_get<int>(manifest, "world_size", what);
+  state.precision = parse_precision(json_get<std::string>(manifest, "precision", what));
   return state;
 }
 

@@ -25,6 +25,7 @@ struct CheckpointState {
   int64_t global_batch = 0;
   uint64_t seed = 0;
   int world_size = 1;
+  DType precision = DType::f32;  // that the run computes in
 };
 
 /// A tensor that the ranks share out by rows, whole, on the host of rank 0; no values elsewhere.

@@ -1,6 +1,7 @@
 #include "trainer/train/train_options.h"
 
 #include "common/base/registry.h"
+#include "common/engine/precision.h"
 #include "trainer/data/transform.h"
 #include "trainer/losses/loss.h"
 #include "trainer/optim/optimizer.h"
@@ -43,6 +44,8 @@ void declare_train_options(Options& options) {
   options.group("Training");
   options.add<Text>("train.run", "runs/last", "folder for config, metrics, checkpoints and the model");
   options.add<Text>("train.device", "cpu", "cpu or cuda");
+  options.add<Text>("train.precision", "fp32",
+                    "fp32, or bf16: values and products in bf16; weights, statistics and losses in fp32");
   options.add<int64_t>("train.seed", 1, "seed of everything random");
   options.add<int64_t>("train.epochs", 20, "passes over the data");
   options.add<int64_t>("train.batch", 128, "images in a step, of all ranks together");
@@ -159,6 +162,11 @@ TrainConfig read_train_config(const Options& options) {
     config.device = Device::parse(read.text("train.device"));
   } catch (const Error& error) {
     fail_usage(options.source("train.device"), ": ", error.what());
+  }
+  try {
+    config.precision = parse_precision(read.text("train.precision"));
+  } catch (const Error& error) {
+    fail_usage(options.source("train.precision"), ": ", error.what());
   }
   config.seed = static_cast<uint64_t>(read.whole("train.seed", 0));
   config.epochs = read.whole("train.epochs", 1);

@@ -22,6 +22,7 @@ struct TrainConfig {
 
   std::string run;  // the folder that the run writes
   Device device;
+  DType precision = DType::f32;
   uint64_t seed = 0;
   int64_t epochs = 0, batch = 0, stop_after_steps = 0;
   int images_per_class = 0;

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "common/engine/precision.h"
 #include "common/engine/program.h"
 #include "common/io/file.h"
 #include "common/models/model_file.h"
@@ -143,6 +144,7 @@ void Trainer::Impl::build_network(const Options& options) {
   CompileOptions compile;
   compile.training = true;
   compile.communicator = &communicator;
+  compile.compute = config.precision;
   program = std::make_unique<Program>(std::move(graph), stream, compile);
   optimizer = optimizer_registry().get(config.optimizer).make.make(options, parameters, stream);
   reducer = std::make_unique<GradientReducer>(parameters, communicator, stream);
@@ -196,6 +198,10 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
       }
       if (state.seed != config.seed)
         fail(*from, ": written with train.seed ", state.seed, "; this run has ", config.seed);
+      if (state.precision != config.precision) {
+        fail(*from, ": written with train.precision ", precision_text(state.precision), "; this run has ",
+             precision_text(config.precision));
+      }
       if (state.world_size != communicator.size()) {
         log_warning(*from, ": written by ", state.world_size, " ranks, resumed by ", communicator.size(),
                     "; the result is equal to rounding, not bit for bit");
@@ -311,7 +317,8 @@ void Trainer::Impl::checkpoint() {
   const std::vector<WholeTensor> wholes = gather_sharded(stream, communicator, parameters, *optimizer);
   if (writes) {
     log->sync();
-    const CheckpointState state{steps_done, steps_per_epoch, config.batch, config.seed, communicator.size()};
+    const CheckpointState state{steps_done,  steps_per_epoch,     config.batch,
+                                config.seed, communicator.size(), config.precision};
     write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer, wholes,
                      config.keep_checkpoints);
   }

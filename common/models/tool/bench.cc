@@ -78,12 +78,14 @@ void bench(const Options& options, const std::string& arch, Stream& stream) {
   const ModelConfig config = network_config(options, arch);
   const int64_t batch = whole_option(options, "batch", 1, 4096);
   const double budget_s = options.get<double>("seconds");
+  const DType precision = precision_option(options);
   ParameterSet parameters;
   build_model(parameters, config, batch);
   parameters.freeze(stream);
   parameters.initialize(1);
   for (const bool training : {true, false}) {
-    Program program(build_model(parameters, config, batch), stream, {.training = training});
+    Program program(build_model(parameters, config, batch), stream,
+                    {.training = training, .compute = precision});
     const Tensor image = program.input("image");
     Random random(1, {});
     std::vector<float> pixels(static_cast<size_t>(image.elements()));
@@ -107,10 +109,11 @@ void bench(const Options& options, const std::string& arch, Stream& stream) {
     const double rate = static_cast<double>(Product::kMacs) / product_seconds;
     // Backward is two products for each of forward's: by the data and by the weights.
     const double macs = static_cast<double>(program.graph().macs()) * (training ? 3 : 1);
-    std::printf("%-18s%-7s%6lld%6d%11.1f%12.1f%9.1f%9.1f %%%12s\n", config.arch.c_str(),
-                training ? "train" : "infer", static_cast<long long>(batch), config.image.height,
-                static_cast<double>(batch) / seconds, 2e-9 * macs / seconds, 2e-9 * rate,
-                100 * macs / seconds / rate, bytes_text(program.plan().arena_bytes).c_str());
+    std::printf("%-18s%-7s%-6s%6lld%6d%11.1f%12.1f%9.1f%9.1f %%%12s\n", config.arch.c_str(),
+                training ? "train" : "infer", options.get<std::string>("precision").c_str(),
+                static_cast<long long>(batch), config.image.height, static_cast<double>(batch) / seconds,
+                2e-9 * macs / seconds, 2e-9 * rate, 100 * macs / seconds / rate,
+                bytes_text(program.plan().arena_bytes).c_str());
     if (options.get<bool>("ops")) print_ops(program);
   }
 }
@@ -125,15 +128,16 @@ int model_bench(int argc, const char* const* argv) {
   options.add<double>("seconds", 2, "to spend on each measurement");
   options.add<bool>("ops", false, "also say where the time went, by kind of op");
   add_network_options(options);
+  add_precision_option(options);
   if (options.parse(argc, argv) == Options::Outcome::done) return 0;
   if (!(options.get<double>("seconds") >= 0 && options.get<double>("seconds") <= 3600)) {
     fail_usage(options.source("seconds"), ": 'seconds' is ", options.get<double>("seconds"),
                "; expected 0 to 3600");
   }
-  whole_option(options, "batch", 1, 4096);  // refused before anything is printed
+  precision_option(options), whole_option(options, "batch", 1, 4096);  // refused before anything is printed
   const auto stream = make_stream({});
-  std::printf("%-18s%-7s%6s%6s%11s%12s%9s%11s%12s\n", "architecture", "mode", "batch", "size", "images/s",
-              "GFLOP/s", "gemm", "of gemm", "memory");
+  std::printf("%-18s%-7s%-6s%6s%6s%11s%12s%9s%11s%12s\n", "architecture", "mode", "type", "batch", "size",
+              "images/s", "GFLOP/s", "gemm", "of gemm", "memory");
   for (const std::string& arch : options.get<std::vector<std::string>>("arch")) bench(options, arch, *stream);
   return 0;
 }

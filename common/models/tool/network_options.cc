@@ -1,6 +1,7 @@
 // What several commands of kindred-model ask for.
 #include <cmath>
 
+#include "common/engine/precision.h"
 #include "common/models/tool/tool.h"
 
 namespace kindred {
@@ -62,6 +63,18 @@ ModelConfig network_config(const Options& options, std::string_view arch) {
     config.image.resize_short = 0;
   }
   return config;
+}
+
+void add_precision_option(Options& options) {
+  options.add<std::string>("precision", "fp32", "of values and products: fp32 or bf16");
+}
+
+DType precision_option(const Options& options) {
+  try {
+    return parse_precision(options.get<std::string>("precision"));
+  } catch (const Error& error) {
+    fail_usage(options.source("precision"), ": ", error.what());
+  }
 }
 
 std::string grouped(int64_t number) {

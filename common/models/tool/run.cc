@@ -43,7 +43,7 @@ Tensor read_images(const Options& options, ModelConfig& config) {
 
 /// The network's `output` for all images, a batch at a time.
 Tensor run_network(const ModelConfig& config, Network& network, const Tensor& images,
-                   const std::string& output) {
+                   const std::string& output, DType precision) {
   Tensor result;
   std::unique_ptr<Program> program;
   Stream& stream = *network.stream;
@@ -52,8 +52,8 @@ Tensor run_network(const ModelConfig& config, Network& network, const Tensor& im
     const int64_t wanted = std::min(kLargestBatch, N - done);
     if (wanted != size) {
       size = wanted;
-      program =
-          std::make_unique<Program>(build_model(network.parameters, config, size), stream, CompileOptions{});
+      program = std::make_unique<Program>(build_model(network.parameters, config, size), stream,
+                                          CompileOptions{.compute = precision});
     }
     stream.copy(program->input("image"), images.slice(done, size));
     program->forward();
@@ -91,17 +91,19 @@ int model_forward(int argc, const char* const* argv) {
   options.add<std::string>("output", "",
                            ".npy file for the logits, or the embeddings of a retrieval model (required)");
   options.add<bool>("features", false, "write the classifier's input instead of the logits");
+  add_precision_option(options);
   add_stem_pool_option(options);
   if (options.parse(argc, argv) == Options::Outcome::done) return 0;
   required(options, "weights"), required(options, "input");
   const std::string& output = required(options, "output");
+  const DType precision = precision_option(options);
   ModelConfig config = config_of_weights(options);
   const Tensor images = read_images(options, config);
   Network network(config, options);
   const char* const name = config.embedding > 0            ? "embedding"
                            : options.get<bool>("features") ? "features"
                                                            : "logits";
-  const Tensor result = run_network(config, network, images, name);
+  const Tensor result = run_network(config, network, images, name, precision);
   write_npy(output, result);
   log_info("wrote ", output, ": ", name, " ", result.shape());
   return 0;

@@ -30,6 +30,10 @@ ModelConfig network_config(const Options& options, std::string_view arch);
 /// "inf" or "zero". Throws UsageError.
 BackboneOptions::StemPool stem_pool_option(const Options& options);
 
+/// --precision, and the type it names. Throws UsageError.
+void add_precision_option(Options& options);
+DType precision_option(const Options& options);
+
 /// The value of an option that must be given. Throws UsageError.
 const std::string& required(const Options& options, std::string_view name);
 
