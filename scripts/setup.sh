@@ -3,7 +3,7 @@
 #
 #   scripts/setup.sh [--demo] [--ci] [--list]
 #     --demo   also the fonts and icons that the demo data is made of (scripts/demo_packages.txt)
-#     --ci     also what .ci/run checks with: clang-format, clang-tidy, python3
+#     --ci     also what .ci/run checks with: clang-format, clang-tidy
 #     --list   print the names of the packages and install nothing
 #
 # Needs Debian 12 or Ubuntu 22.04/24.04, and root or sudo only if something is missing.
@@ -23,10 +23,11 @@ packages=(
   libjpeg-dev libpng-dev libwebp-dev         # libjpeg-dev is libjpeg-turbo: libjpeg62-turbo-dev (Debian), libjpeg-turbo8-dev (Ubuntu)
   libfreetype-dev zlib1g-dev                 # demo data
   libgtest-dev libgmock-dev libbenchmark-dev
+  python3 python3-numpy                      # scripts/convert_weights.py and its tests; nothing else needs Python
 )
 # Not on every release. Without FAISS only the exact index is built, and the other kinds say so.
 wanted_if_offered=(libfaiss-dev)
-ci_packages=(clang-format-14 clang-tidy-14 clang-14 python3)
+ci_packages=(clang-format-14 clang-tidy-14 clang-14)
 
 list_only=false
 for argument in "$@"; do

@@ -99,14 +99,14 @@ int model_list(int argc, const char* const* argv) {
   Options options("kindred-model list",
                   "Lists the architectures, with the numbers of their 1000-class ImageNet form.");
   if (options.parse(argc, argv) == Options::Outcome::done) return 0;
-  std::printf("%-17s%-33s%6s%14s%12s\n", "architecture", "timm", "image", "parameters", "MMACs");
+  std::printf("%-21s%-33s%6s%14s%12s\n", "architecture", "timm", "image", "parameters", "MMACs");
   for (const std::string& name : backbone_names()) {
     const BackboneEntry& entry = find_backbone(name);
     ModelConfig config;
     config.arch = name, config.classes = 1000, config.image = entry.image;
     ParameterSet parameters;
     const Graph graph = build_model(parameters, config, 1);
-    std::printf("%-17s%-33s%6d%14s%12s\n", name.c_str(),
+    std::printf("%-21s%-33s%6d%14s%12s\n", name.c_str(),
                 entry.timm_name.empty() ? "-" : entry.timm_name.c_str(), entry.image.height,
                 grouped(parameters.trainable_elements()).c_str(),
                 fixed(static_cast<double>(graph.macs()) * 1e-6, 1).c_str());

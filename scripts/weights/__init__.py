@@ -1,0 +1,1 @@
+"""Weight files of PyTorch and PaddlePaddle, read with NumPy alone and without running any code they hold."""
