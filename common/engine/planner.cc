@@ -23,22 +23,6 @@ int64_t best_gap(const Buffer& buffer, std::span<const Buffer* const> placed) {
   return best >= 0 ? best : end;
 }
 
-/// Nodes whose output has a gradient: a trainable parameter in or before it, an output at or behind it.
-std::vector<uint8_t> find_differentiable(const Graph& graph) {
-  const std::vector<Node>& nodes = graph.nodes();
-  std::vector<uint8_t> trained(nodes.size()), read(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) {
-    for (const Param param : nodes[i].parameters) trained[i] |= graph.parameters().info(param).trainable;
-    for (const Value input : nodes[i].inputs) trained[i] |= trained[static_cast<size_t>(input.id)];
-  }
-  for (const auto& [name, value] : graph.outputs()) read[static_cast<size_t>(value.id)] = 1;
-  for (size_t i = nodes.size(); i-- > 0;) {
-    for (const Value input : nodes[i].inputs) read[static_cast<size_t>(input.id)] |= read[i];
-    trained[i] &= read[i];
-  }
-  return trained;
-}
-
 class Lifetimes {
  public:
   Lifetimes(const Graph& graph, bool training, MemoryPlan& plan)
@@ -113,6 +97,21 @@ class Lifetimes {
 };
 
 }  // namespace
+
+std::vector<uint8_t> find_differentiable(const Graph& graph) {
+  const std::vector<Node>& nodes = graph.nodes();
+  std::vector<uint8_t> trained(nodes.size()), read(nodes.size());
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    for (const Param param : nodes[i].parameters) trained[i] |= graph.parameters().info(param).trainable;
+    for (const Value input : nodes[i].inputs) trained[i] |= trained[static_cast<size_t>(input.id)];
+  }
+  for (const auto& [name, value] : graph.outputs()) read[static_cast<size_t>(value.id)] = 1;
+  for (size_t i = nodes.size(); i-- > 0;) {
+    for (const Value input : nodes[i].inputs) read[static_cast<size_t>(input.id)] |= read[i];
+    trained[i] &= read[i];
+  }
+  return trained;
+}
 
 int64_t place_buffers(std::span<Buffer> buffers) {
   std::vector<size_t> order(buffers.size());

@@ -41,10 +41,13 @@ struct MemoryPlan {
   bool intact(int node, int step) const;
 };
 
+/// Node i: whether its output has a gradient, because a trainable parameter lies in or before it and an output
+/// at or behind it.
+std::vector<uint8_t> find_differentiable(const Graph& graph);
+
 /// Plans a graph whose node i needs state_bytes[i] from forward to backward; `scratch_bytes` is the most that
 /// a call needs. Inputs, outputs and the gradients of outputs keep their places throughout: the caller reads
-/// and writes them between steps. A gradient lives from its first write to the backward step of its node, and
-/// exists where a trainable parameter lies before it and an output behind it.
+/// and writes them between steps. A gradient lives from its first write to the backward step of its node.
 MemoryPlan plan_memory(const Graph& graph, std::span<const int64_t> state_bytes, int64_t scratch_bytes,
                        bool training);
 
