@@ -115,7 +115,7 @@ const float* MemoryBank::fetch(int64_t first, int64_t count) {
   return tile_.f32();
 }
 
-MemoryBank::Named MemoryBank::blank_state() const {
+NamedTensors MemoryBank::blank_state() const {
   if (communicator_.rank() != 0) return {};
   const Shape slots{settings_.size};
   return {{"bank.embeddings", Tensor(Shape{settings_.size, dim_})},
@@ -125,8 +125,8 @@ MemoryBank::Named MemoryBank::blank_state() const {
           {"bank.position", Tensor(Shape{2}, DType::i64)}};
 }
 
-MemoryBank::Named MemoryBank::state() {
-  const Named named = blank_state();
+NamedTensors MemoryBank::state() {
+  const NamedTensors named = blank_state();
   for (int64_t first = 0; first < settings_.size; first += kBlock) {
     const int64_t count = std::min(kBlock, settings_.size - first);
     const float* const rows = fetch(first, count);
@@ -144,7 +144,7 @@ MemoryBank::Named MemoryBank::state() {
   return named;
 }
 
-void MemoryBank::restore(const Named& state) {
+void MemoryBank::restore(const NamedTensors& state) {
   const bool root = communicator_.rank() == 0;
   const Tensor steps(Shape{settings_.size}, DType::i64), position(Shape{2}, DType::i64);
   if (root) {

@@ -14,6 +14,8 @@
 
 namespace kindred {
 
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
 struct BankSettings {
   int64_t size = 0;     // rows of all ranks together; 0: no bank
   int64_t start = 0;    // steps before anything is kept
@@ -39,14 +41,12 @@ class MemoryBank {
   /// Rows that are young enough, from old to new, with no gradient. Its `embeddings` is collective.
   Columns columns(int64_t step);
 
-  using Named = std::vector<std::pair<std::string, Tensor>>;
-  /// Everything, as host tensors for a checkpoint; rank 0 gets the content, the others empty shapes' worth of
-  /// nothing. Collective.
-  Named state();
-  /// Tensors of the shapes that state() has, to be filled on rank 0 and given to `restore`. Empty elsewhere.
-  Named blank_state() const;
+  /// Everything, on the host of rank 0 for a checkpoint; nothing elsewhere. Collective.
+  NamedTensors state();
+  /// Tensors of the shapes that state() has, to be filled and given to `restore`; nothing but on rank 0.
+  NamedTensors blank_state() const;
   /// Takes what rank 0 holds, whatever the number of ranks that wrote it. Collective.
-  void restore(const Named& state);
+  void restore(const NamedTensors& state);
 
  private:
   int64_t rows_in_use(int64_t step) const;

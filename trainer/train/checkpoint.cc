@@ -34,12 +34,11 @@ std::string layout_text(const ParameterSet& parameters) {
   return text;
 }
 
-using Named = std::vector<std::pair<std::string, Tensor>>;
-
-Named state_tensors(const ParameterSet& parameters, Optimizer& optimizer) {
-  Named tensors{{"values", parameters.values()}};
+NamedTensors state_tensors(const ParameterSet& parameters, Optimizer& optimizer, const NamedTensors& more) {
+  NamedTensors tensors{{"values", parameters.values()}};
   if (parameters.buffers()) tensors.emplace_back("buffers", parameters.buffers());
   for (const auto& [name, tensor] : optimizer.slots()) tensors.emplace_back("optimizer." + name, tensor);
+  tensors.insert(tensors.end(), more.begin(), more.end());
   return tensors;
 }
 
@@ -127,7 +126,7 @@ void scatter_sharded(Stream& stream, Communicator& communicator, const std::vect
 
 void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
                       const ParameterSet& parameters, Optimizer& optimizer,
-                      const std::vector<WholeTensor>& wholes, int keep) {
+                      const std::vector<WholeTensor>& wholes, const NamedTensors& more, int keep) {
   const std::string name = concat(kPrefix, state.step);
   const fs::path temporary = fs::path(folder) / (kTemporary + name), final_path = fs::path(folder) / name;
   try {
@@ -137,7 +136,7 @@ void write_checkpoint(const std::string& folder, const CheckpointState& state, c
     save_model(temporary / "model.safetensors", config, parameters);
 
     std::vector<TensorEntry> entries;
-    for (const auto& [tensor_name, tensor] : state_tensors(parameters, optimizer)) {
+    for (const auto& [tensor_name, tensor] : state_tensors(parameters, optimizer, more)) {
       entries.push_back({tensor_name,
                          tensor.dtype(),
                          tensor.shape(),
@@ -200,7 +199,7 @@ std::optional<std::string> newest_checkpoint(const std::string& folder) {
 }
 
 CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer,
-                                std::vector<WholeTensor>& wholes) {
+                                std::vector<WholeTensor>& wholes, const NamedTensors& more) {
   const std::string what = checkpoint + "/checkpoint.json";
   const Json manifest = read_manifest(checkpoint);
   if (const auto format = json_get<int64_t>(manifest, "format", what); format != 1) {
@@ -215,12 +214,13 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
   }
 
   const SafetensorsFile file = SafetensorsFile::open(checkpoint + "/state.safetensors");
-  const Named tensors = state_tensors(parameters, optimizer);
+  const NamedTensors tensors = state_tensors(parameters, optimizer, more);
   const std::vector<ShardedTensor> sharded = sharded_state(parameters, optimizer);
   const auto check = [&](const std::string& name, const Shape& shape, DType dtype) {
     const TensorEntry* entry = file.find(name);
     if (entry == nullptr)
-      fail(file.name(), ": tensor '", name, "' is missing; was the run made with another optimizer?");
+      fail(file.name(), ": tensor '", name,
+           "' is missing; was the run made with another optimizer or without bank.size?");
     if (entry->shape != shape || entry->dtype != dtype)
       fail(file.name(), ": tensor '", name, "' has shape ", entry->shape, ", this run needs ", shape);
   };
@@ -228,7 +228,7 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
   for (const ShardedTensor& tensor : sharded) check(tensor.name, tensor.shape, DType::f32);
   if (const size_t needed = tensors.size() + sharded.size(); file.tensors().size() != needed) {
     fail(file.name(), ": holds ", file.tensors().size(), " tensors, this run needs ", needed,
-         "; was the run made with another optimizer?");
+         "; was the run made with another optimizer or with bank.size?");
   }
   for (const auto& [name, tensor] : tensors)
     std::memcpy(tensor.raw(), file.find(name)->bytes.data(), static_cast<size_t>(tensor.bytes()));

@@ -14,6 +14,7 @@
 #include "common/engine/communicator.h"
 #include "common/engine/parameters.h"
 #include "common/models/model.h"
+#include "trainer/losses/memory_bank.h"
 #include "trainer/optim/optimizer.h"
 
 namespace kindred {
@@ -41,19 +42,19 @@ std::vector<WholeTensor> gather_sharded(Stream& stream, Communicator& communicat
 void scatter_sharded(Stream& stream, Communicator& communicator, const std::vector<WholeTensor>& wholes,
                      ParameterSet& parameters, Optimizer& optimizer);
 
-/// Writes `folder`/step-N, then removes all but the newest `keep`. wholes: of gather_sharded. Throws Error;
-/// what was there before stays.
+/// Writes `folder`/step-N, then removes all but the newest `keep`. wholes: of gather_sharded; more: further
+/// tensors on the host. Throws Error; what was there before stays.
 void write_checkpoint(const std::string& folder, const CheckpointState& state, const ModelConfig& config,
                       const ParameterSet& parameters, Optimizer& optimizer,
-                      const std::vector<WholeTensor>& wholes, int keep);
+                      const std::vector<WholeTensor>& wholes, const NamedTensors& more, int keep);
 
 /// The newest complete and undamaged checkpoint inside `folder`; damaged ones are named in the log and passed
 /// over.
 std::optional<std::string> newest_checkpoint(const std::string& folder);
 
-/// Fills parameters and optimiser, and `wholes` for scatter_sharded. Throws Error: damaged, or written for
-/// another network or optimiser.
+/// Fills parameters, optimiser and the tensors of `more`, and `wholes` for scatter_sharded. Throws Error:
+/// damaged, or written for another network, optimiser or memory bank.
 CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& parameters, Optimizer& optimizer,
-                                std::vector<WholeTensor>& wholes);
+                                std::vector<WholeTensor>& wholes, const NamedTensors& more);
 
 }  // namespace kindred

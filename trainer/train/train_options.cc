@@ -50,9 +50,18 @@ void declare_train_options(Options& options) {
   options.add<int64_t>("train.epochs", 20, "passes over the data");
   options.add<int64_t>("train.batch", 128, "images in a step, of all ranks together");
   options.add<int64_t>("train.images_per_class", 4, "images of one class in a step (K of P x K)");
+  options.add<int64_t>(
+      "train.accumulate", 1,
+      "chunks of a rank's images, one after the other in the network, while the losses still see "
+      "the whole batch at once: saves memory, costs a second forward pass; batch norm takes its "
+      "statistics from a chunk");
   options.add<Text>("train.losses", "triplet",
                     concat("losses with weights, such as 'triplet*1.0 arcface*0.5' (known: ",
                            join(loss_registry().names()), ")"));
+  options.add<int64_t>(
+      "train.tile_mb", 64,
+      "megabytes of pair scores that a loss holds at once, per rank; where all pairs fit, they are "
+      "scored once");
   options.add<Text>("train.optimizer", "adamw", concat("one of: ", join(optimizer_registry().names())));
   Schedule::declare(options);
   options.add<double>("train.clip_norm", 0, "largest global norm of the gradient; 0: no clipping");
@@ -68,6 +77,9 @@ void declare_train_options(Options& options) {
       "resume", "auto",
       "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
       "checkpoint folder");
+
+  options.group("Memory bank (cross-batch memory), for all losses on pairs");
+  BankSettings::declare(options);
 
   for (const auto& [name, entry] : loss_registry().entries()) {
     options.group(concat("Loss ", name, ": ", entry.help));
@@ -175,6 +187,9 @@ TrainConfig read_train_config(const Options& options) {
   config.stop_after_steps = read.whole("train.stop_after", 0);
   config.losses = split_words(read.text("train.losses"));
   if (config.losses.empty()) read.fail_value("train.losses", "", "at least one loss");
+  config.accumulate = read.whole("train.accumulate", 1);
+  config.tile_bytes = read.whole("train.tile_mb", 1, 1 << 20) << 20;
+  config.bank = BankSettings::read(options, config.batch);
   config.optimizer = read.text("train.optimizer");
   if (!optimizer_registry().contains(config.optimizer)) {
     fail_usage(options.source("train.optimizer"), ": ",

@@ -6,6 +6,7 @@
 
 #include "common/base/options.h"
 #include "common/models/model_file.h"
+#include "trainer/losses/memory_bank.h"
 
 namespace kindred {
 
@@ -28,6 +29,8 @@ struct TrainConfig {
   int images_per_class = 0;
   std::vector<std::string> losses;
   std::string optimizer;
+  int64_t accumulate = 1, tile_bytes = 0;
+  BankSettings bank;
   double clip_norm = 0;
   int64_t evaluate_every = 0, checkpoint_every_steps = 0;
   int keep_checkpoints = 0, log_every = 0, threads = 0;

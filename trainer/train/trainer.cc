@@ -12,6 +12,7 @@
 #include "trainer/data/loader.h"
 #include "trainer/dist/agreement.h"
 #include "trainer/dist/reducer.h"
+#include "trainer/losses/memory_bank.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/train/checkpoint.h"
 #include "trainer/train/stop_signal.h"
@@ -47,6 +48,10 @@ struct Trainer::Impl {
   void evaluate();
   bool anyone_wants_to_stop();
   StepRecord step();
+  /// Chunk c of this rank's images through the network; keeps what the losses read.
+  void forward(const Batch& batch, int64_t c);
+  /// From dL/d(embeddings) to parameter gradients, summed over ranks.
+  void backward(const Batch& batch);
   [[noreturn]] void report_not_finite(const Batch& batch, const StepRecord& record);
   double epochs_done() const {
     return static_cast<double>(steps_done) / static_cast<double>(steps_per_epoch);
@@ -69,12 +74,16 @@ struct Trainer::Impl {
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<Schedule> schedule;
   std::unique_ptr<GradientReducer> reducer;
+  std::unique_ptr<MemoryBank> bank;  // null without bank.size
   std::unique_ptr<Evaluator> evaluator;
   std::unique_ptr<RunLog> log;
 
-  int64_t local_batch = 0, steps_per_epoch = 0, total_steps = 0, steps_done = 0, last_checkpoint = -1;
-  Tensor labels, sample_ids, all_embeddings, all_labels, all_sample_ids, reference_gradients, reference_share,
-      all_raw, raw_reference_gradients, all_teacher, stop_flag;
+  int64_t local_batch = 0, chunk = 0;  // images of this rank in a step, and in the network at once
+  EmbeddingGradients gradients;
+  Tensor embeddings, raw, kept_buffers;  // embeddings, raw: [local_batch, D], of all chunks
+  int64_t steps_per_epoch = 0, total_steps = 0, steps_done = 0, last_checkpoint = -1;
+  Tensor labels, sample_ids, all_embeddings, all_labels, all_sample_ids, reference_share, all_raw,
+      all_teacher, stop_flag;
 };
 
 Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Stream& the_stream,
@@ -85,6 +94,11 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
       writes(the_communicator.rank() == 0),
       parameters(the_communicator.rank(), the_communicator.size()) {
   local_batch = rank_batch(config, communicator.size());
+  if (local_batch % config.accumulate != 0) {
+    fail_usage("train.accumulate is ", config.accumulate, ", which does not divide the ", local_batch,
+               " images of a rank");
+  }
+  chunk = local_batch / config.accumulate;
   require_same_on_all_ranks(stream, communicator, "the options", options.config_text());
   data = load_dataset(config.train_data);
   sampler = std::make_unique<PkSampler>(data, config.seed, config.batch, config.images_per_class,
@@ -97,7 +111,7 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
   build_network(options);
   if (!config.validation_data.empty()) {
     evaluator = std::make_unique<Evaluator>(load_dataset(config.validation_data), config.model, parameters,
-                                            stream, communicator, std::min<int64_t>(local_batch, 32));
+                                            stream, communicator, std::min<int64_t>(chunk, 32));
   }
   if (writes) {
     std::error_code error;
@@ -128,10 +142,10 @@ void Trainer::Impl::build_network(const Options& options) {
     if (!loss->teacher().empty())
       teacher = std::make_unique<Teacher>(loss->teacher(), config.model.image, local_batch, stream);
   }
-  Graph graph = build_model(parameters, config.model, local_batch, reads_raw);
+  Graph graph = build_model(parameters, config.model, chunk, reads_raw);
   for (const std::string& word : config.losses) loss_names.push_back(word.substr(0, word.find('*')));
   for (const auto& [loss, weight] : losses) loss->declare(parameters, config.model.embedding, data.classes());
-  const int64_t macs = graph.macs() / local_batch;
+  const int64_t macs = graph.macs() / chunk;
   parameters.freeze(stream);
   parameters.initialize(config.seed);
   if (!config.weights.empty()) {
@@ -149,16 +163,26 @@ void Trainer::Impl::build_network(const Options& options) {
   optimizer = optimizer_registry().get(config.optimizer).make.make(options, parameters, stream);
   reducer = std::make_unique<GradientReducer>(parameters, communicator, stream);
 
+  embeddings = program->output("embedding"), gradients.anchors = program->output_gradient("embedding");
+  if (reads_raw) raw = program->output("raw"), gradients.raw = program->output_gradient("raw");
+  if (config.accumulate > 1) {
+    const Shape whole{local_batch, dim};
+    embeddings = Tensor(whole), gradients.anchors = Tensor(whole);
+    if (reads_raw) raw = Tensor(whole), gradients.raw = Tensor(whole);
+    if (parameters.buffers()) kept_buffers = Tensor(parameters.buffers().shape());
+  }
+  if (config.bank.size > 0) bank = std::make_unique<MemoryBank>(config.bank, dim, stream, communicator);
+
   labels = Tensor(Shape{local_batch}, DType::i64);
   sample_ids = Tensor(Shape{local_batch}, DType::i64);
   all_embeddings = Tensor(Shape{rows, dim});
   all_labels = Tensor(Shape{rows}, DType::i64);
   all_sample_ids = Tensor(Shape{rows}, DType::i64);
-  reference_gradients = Tensor(Shape{rows, dim});
+  gradients.references = Tensor(Shape{rows, dim});
   reference_share = Tensor(Shape{local_batch, dim});
   if (reads_raw) {
     all_raw = Tensor(Shape{rows, dim});
-    raw_reference_gradients = Tensor(Shape{rows, dim});
+    gradients.raw_references = Tensor(Shape{rows, dim});
   }
   if (teacher) all_teacher = Tensor(Shape{rows, teacher->dim()});
   stop_flag = Tensor(Shape{1});
@@ -171,6 +195,12 @@ void Trainer::Impl::build_network(const Options& options) {
            " classes x ", config.images_per_class, ") on ", communicator.size(),
            communicator.size() == 1 ? " rank" : " ranks");
   log_info("memory: ", program->plan().text());
+  if (config.accumulate > 1) {
+    log_info("the network sees ", chunk, " images of a rank at once, and every image twice",
+             kept_buffers ? concat("; batch norm takes its statistics from ", chunk * communicator.size(),
+                                   " images, not from the whole batch")
+                          : "");
+  }
 }
 
 // Rank 0 looks for the checkpoint and reads it; the others get the content by broadcast, so that no shared
@@ -178,6 +208,7 @@ void Trainer::Impl::build_network(const Options& options) {
 void Trainer::Impl::resume(const std::string& checkpoints) {
   const Tensor position(Shape{1}, DType::i64), optimizer_steps(Shape{1}, DType::i64);
   std::vector<WholeTensor> wholes;
+  const NamedTensors bank_state = bank ? bank->blank_state() : NamedTensors{};
   if (writes) {
     std::optional<std::string> from;
     if (config.resume == "auto") {
@@ -191,7 +222,7 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
       from = config.resume;
     }
     if (from) {
-      const CheckpointState state = read_checkpoint(*from, parameters, *optimizer, wholes);
+      const CheckpointState state = read_checkpoint(*from, parameters, *optimizer, wholes, bank_state);
       if (state.global_batch != config.batch || state.steps_per_epoch != steps_per_epoch) {
         fail(*from, ": written with train.batch ", state.global_batch, " and ", state.steps_per_epoch,
              " steps an epoch; this run has ", config.batch, " and ", steps_per_epoch);
@@ -217,7 +248,10 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
   if (parameters.buffers()) communicator.broadcast(stream, parameters.buffers(), 0);
   for (const auto& [name, slot] : optimizer->slots()) communicator.broadcast(stream, slot, 0);
   stream.wait();
-  if (*position.data<int64_t>() > 0) scatter_sharded(stream, communicator, wholes, parameters, *optimizer);
+  if (*position.data<int64_t>() > 0) {
+    scatter_sharded(stream, communicator, wholes, parameters, *optimizer);
+    if (bank) bank->restore(bank_state);
+  }
   steps_done = last_checkpoint = *position.data<int64_t>();
   optimizer->set_steps_done(*optimizer_steps.data<int64_t>());
   parameters.touch();
@@ -227,30 +261,27 @@ StepRecord Trainer::Impl::step() {
   const auto begin = std::chrono::steady_clock::now();
   const Batch batch = loader->next();
   const int64_t first_row = local_batch * communicator.rank();
-  stream.copy(program->input("image"), batch.images);
   std::copy(batch.labels.begin(), batch.labels.end(), labels.data<int64_t>());
   std::copy(batch.sample_ids.begin(), batch.sample_ids.end(), sample_ids.data<int64_t>());
 
   stream.zero(parameters.gradients());
-  program->forward({config.seed, steps_done, first_row});
+  for (int64_t c = 0; c < config.accumulate; ++c) forward(batch, c);
 
   // Every rank scores its own anchors against the rows of all ranks.
-  const Tensor embeddings = program->output("embedding"), gradient = program->output_gradient("embedding");
   communicator.all_gather(stream, embeddings, all_embeddings);
   communicator.all_gather(stream, labels, all_labels);
   communicator.all_gather(stream, sample_ids, all_sample_ids);
-  EmbeddingBatch rows{embeddings, labels,         sample_ids, all_embeddings,
-                      all_labels, all_sample_ids, first_row};
+  EmbeddingBatch rows{embeddings, labels, sample_ids, all_embeddings, all_labels, all_sample_ids, first_row};
   rows.seed = config.seed, rows.step = steps_done;
-  stream.zero(gradient);
-  stream.zero(reference_gradients);
-  EmbeddingGradients gradients{gradient, reference_gradients, {}, {}};
+  rows.tile_bytes = config.tile_bytes, rows.bank = bank.get();
+  if (bank) bank->add(all_embeddings, all_labels, all_sample_ids, steps_done);
+  stream.zero(gradients.anchors);
+  stream.zero(gradients.references);
   if (reads_raw) {
-    rows.raw = program->output("raw"), rows.all_raw = all_raw;
-    communicator.all_gather(stream, rows.raw, all_raw);
-    gradients.raw = program->output_gradient("raw"), gradients.raw_references = raw_reference_gradients;
+    rows.raw = raw, rows.all_raw = all_raw;
+    communicator.all_gather(stream, raw, all_raw);
     stream.zero(gradients.raw);
-    stream.zero(raw_reference_gradients);
+    stream.zero(gradients.raw_references);
   }
   if (teacher) {
     rows.teacher = teacher->embed(batch.images), rows.all_teacher = all_teacher;
@@ -258,8 +289,7 @@ StepRecord Trainer::Impl::step() {
   }
   StepRecord record;
   for (size_t i = 0; i < losses.size(); ++i) {
-    const LossValue value =
-        losses[i].first->run(stream, communicator, rows, gradients, losses[i].second);
+    const LossValue value = losses[i].first->run(stream, communicator, rows, gradients, losses[i].second);
     if (i == 0)
       record.value = value, record.value.loss = 0;  // the first loss speaks for activity and hardest scores
     record.value.loss += losses[i].second * value.loss;
@@ -273,10 +303,7 @@ StepRecord Trainer::Impl::step() {
   add_share(gradients.references, gradients.anchors);
   if (reads_raw) add_share(gradients.raw_references, gradients.raw);
 
-  reducer->begin();
-  program->backward([this](int64_t final_elements) { reducer->ready(final_elements); });
-  reducer->finish();
-
+  backward(batch);
   record.gradient_norm = gradient_norm(stream, communicator, parameters);
   record.learning_rate = schedule->learning_rate(steps_done);
   if (!std::isfinite(record.value.loss) || !std::isfinite(record.gradient_norm))
@@ -292,6 +319,36 @@ StepRecord Trainer::Impl::step() {
   record.wait_seconds = loader->take_wait_seconds();
   record.seconds = seconds_since(begin);
   return record;
+}
+
+void Trainer::Impl::forward(const Batch& batch, int64_t c) {
+  stream.copy(program->input("image"), batch.images.slice(c * chunk, chunk));
+  program->forward({config.seed, steps_done, local_batch * communicator.rank() + c * chunk});
+  if (config.accumulate == 1) return;  // the losses read the network's own output
+  stream.copy(embeddings.slice(c * chunk, chunk), program->output("embedding"));
+  if (reads_raw) stream.copy(raw.slice(c * chunk, chunk), program->output("raw"));
+}
+
+// With chunks: embed all of them without keeping activations, then one after the other again with the
+// gradient that the whole pool gave. Random draws are keyed by row and so the same both times.
+// Source: Gao, Zhang, Han, Callan, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup",
+// RepL4NLP 2021 (GradCache).
+void Trainer::Impl::backward(const Batch& batch) {
+  reducer->begin();
+  const auto ready = [this](int64_t final_elements) { reducer->ready(final_elements); };
+  if (config.accumulate == 1) {
+    program->backward(ready);
+  } else {
+    if (kept_buffers) stream.copy(kept_buffers, parameters.buffers());  // the first pass has moved them
+    for (int64_t c = config.accumulate - 1; c >= 0; --c) {
+      if (c < config.accumulate - 1) forward(batch, c);  // of the last chunk everything is still there
+      stream.copy(program->output_gradient("embedding"), gradients.anchors.slice(c * chunk, chunk));
+      if (reads_raw) stream.copy(program->output_gradient("raw"), gradients.raw.slice(c * chunk, chunk));
+      program->backward(c == 0 ? Program::ReadyFn(ready) : Program::ReadyFn());
+    }
+    if (kept_buffers) stream.copy(parameters.buffers(), kept_buffers);
+  }
+  reducer->finish();
 }
 
 void Trainer::Impl::report_not_finite(const Batch& batch, const StepRecord& record) {
@@ -315,11 +372,12 @@ bool Trainer::Impl::anyone_wants_to_stop() {
 void Trainer::Impl::checkpoint() {
   if (steps_done == last_checkpoint) return;
   const std::vector<WholeTensor> wholes = gather_sharded(stream, communicator, parameters, *optimizer);
+  const NamedTensors bank_state = bank ? bank->state() : NamedTensors{};
   if (writes) {
     log->sync();
     const CheckpointState state{steps_done,  steps_per_epoch,     config.batch,
                                 config.seed, communicator.size(), config.precision};
-    write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer, wholes,
+    write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer, wholes, bank_state,
                      config.keep_checkpoints);
   }
   last_checkpoint = steps_done;
