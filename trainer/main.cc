@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/parallel.h"
 #include "trainer/dist/mpi.h"
+#include "trainer/train/dry_run.h"
 #include "trainer/train/stop_signal.h"
 #include "trainer/train/trainer.h"
 
@@ -26,6 +27,11 @@ int train(int argc, char** argv) {
     declare_train_options(options);
     if (options.parse(argc, argv) == Options::Outcome::done) return 0;
     const TrainConfig config = read_train_config(options);
+    if (options.get<bool>("dry-run")) {
+      const std::string report = dry_run(config, options, communicator->size());
+      if (communicator->rank() == 0) std::fputs(report.c_str(), stdout);
+      return 0;
+    }
 
     const int here = local_rank().size;
     set_thread_count(config.threads > 0 ? static_cast<int>(config.threads) : fair_thread_count(here));

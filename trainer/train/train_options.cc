@@ -6,6 +6,7 @@
 #include "trainer/losses/loss.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/schedule.h"
+#include "trainer/train/dry_run.h"
 
 namespace kindred {
 
@@ -77,6 +78,9 @@ void declare_train_options(Options& options) {
       "resume", "auto",
       "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
       "checkpoint folder");
+
+  options.group("Dry run");
+  declare_dry_run_options(options);
 
   options.group("Memory bank (cross-batch memory), for all losses on pairs");
   BankSettings::declare(options);
