@@ -48,6 +48,29 @@ TEST(EveryLoss, TilesChangeNothing) {
   }
 }
 
+/// What a bank could hold when `now` is the batch: other samples, and some of the same ones as they were.
+Samples past_of(const Samples& now) {
+  Samples past = random_samples(17, now.classes, 5, now.dim);
+  std::copy_n(now.ids.begin(), 8, past.ids.begin());
+  return past;
+}
+
+TEST(EveryLoss, RanksEqualOneWithAMemoryBank) {
+  const Samples samples = random_samples(11, 6, 4, 24), past = past_of(samples);
+  int with_bank = 0;
+  for (LossCase loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    const LossValue alone = loss.run(samples).value;
+    loss.past = &past;
+    const LossOutcome one = loss.run(samples);
+    with_bank += one.value.loss != alone.loss;
+    expect_same(one, loss.run(samples, 2), 1e-5);
+    loss.tile_bytes = 1;
+    expect_same(one, loss.run(samples, 4), 1e-5);
+  }
+  EXPECT_GE(with_bank, 60);
+}
+
 // Steps along random directions. A step over the kink of a hinge shows in the active fraction and says
 // nothing.
 void expect_gradient_is_slope(const LossCase& loss, const Samples& samples) {
@@ -96,6 +119,17 @@ TEST(EveryLoss, GradientIsTheSlopeOfTheValue) {
   for (LossCase loss : every_loss()) {
     if (!loss.is_slope) continue;
     if (loss.name == "circle") loss.settings.push_back("circle.gradient=exact");
+    SCOPED_TRACE(loss.text());
+    expect_gradient_is_slope(loss, samples);
+  }
+}
+
+TEST(EveryLoss, GradientIsTheSlopeWithAMemoryBank) {
+  const Samples samples = random_samples(12, 4, 3, 16), past = past_of(samples);
+  for (LossCase loss : every_loss()) {
+    if (!loss.is_slope) continue;
+    if (loss.name == "circle") loss.settings.push_back("circle.gradient=exact");
+    loss.past = &past;
     SCOPED_TRACE(loss.text());
     expect_gradient_is_slope(loss, samples);
   }

@@ -15,6 +15,7 @@
 #include "trainer/dist/shards.h"
 #include "trainer/dist/thread_ranks.h"
 #include "trainer/losses/loss.h"
+#include "trainer/losses/memory_bank.h"
 #include "trainer/miners/miner.h"
 
 namespace kindred::test {
@@ -104,6 +105,7 @@ struct LossCase {
   std::string name;
   std::vector<std::string> settings;
   int64_t tile_bytes = int64_t{1} << 20;  // of scores at once
+  const Samples* past = nullptr;          // what a memory bank holds, with weight 0.5; null: no bank
   bool is_slope = true;  // false: the loss keeps its gradient out of a part of its value by design
 
   std::string text() const { return concat(name, " ", join(settings, " ")); }
@@ -159,6 +161,13 @@ struct LossCase {
     batch.seed = 6, batch.step = 7, batch.tile_bytes = tile_bytes;
     batch.raw = raw, batch.all_raw = all_raw;
     batch.teacher = teacher_rows(ids, dim), batch.all_teacher = teacher_rows(all_ids, dim);
+    std::unique_ptr<MemoryBank> bank;
+    if (past != nullptr) {
+      const BankSettings held{.size = past->count() + 7, .weight = 0.5};
+      bank = std::make_unique<MemoryBank>(held, dim, stream, communicator);
+      fill(*bank, *past);
+      batch.bank = bank.get();
+    }
     const LossValue value =
         loss->run(stream, communicator, batch, {anchors, references, raw_anchors, raw_references}, weight);
     communicator.reduce_scatter(stream, references, share);
@@ -170,6 +179,16 @@ struct LossCase {
     }
     if (set.count() > 0) collect_parameters(stream, communicator, set, outcome);
     return value;
+  }
+
+  static void fill(MemoryBank& bank, const Samples& with) {
+    const int64_t count = with.count();
+    const Tensor embeddings(Shape{count, with.dim}), labels(Shape{count}, DType::i64),
+        ids(Shape{count}, DType::i64);
+    std::ranges::copy(with.embeddings, embeddings.f32());
+    std::ranges::copy(with.labels, labels.data<int64_t>());
+    std::ranges::copy(with.ids, ids.data<int64_t>());
+    bank.add(embeddings, labels, ids, 6);
   }
 
   static void set_parameters(ParameterSet& set, const std::vector<float>& parameters) {
