@@ -4,54 +4,12 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <mutex>
 
-#include "common/base/parallel.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/trainer/train/tiny_run.h"
-#include "trainer/dist/thread_ranks.h"
 
 namespace kindred {
 namespace {
-
-struct Curve {
-  std::vector<double> losses, norms;
-  std::vector<float> start, values, buffers;
-};
-
-std::vector<float> copy_of(const Tensor& tensor) { return {tensor.f32(), tensor.f32() + tensor.elements()}; }
-
-// What rank 0 sees of `steps` steps taken by `ranks` ranks.
-Curve train_on(int ranks, int steps, const std::string& folder, const std::vector<std::string>& more) {
-  const std::vector<std::string> arguments = tiny_arguments(folder, more);
-  Curve curve;
-  run_thread_ranks(ranks, [&](Communicator& communicator) {
-    set_thread_count(1);
-    const Options options = parse_train_options(arguments);
-    const std::unique_ptr<Stream> stream = make_stream({});
-    Trainer trainer(read_train_config(options), options, *stream, communicator);
-    if (communicator.rank() == 0) curve.start = copy_of(trainer.parameters().values());
-    for (int i = 0; i < steps; ++i) {
-      const StepRecord record = trainer.step();
-      if (communicator.rank() == 0)
-        curve.losses.push_back(record.value.loss), curve.norms.push_back(record.gradient_norm);
-    }
-    if (communicator.rank() == 0) {
-      curve.values = copy_of(trainer.parameters().values());
-      curve.buffers = copy_of(trainer.parameters().buffers());
-    }
-  });
-  return curve;
-}
-
-double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += std::pow(double{a[i]} - b[i], 2);
-    size += std::pow(double{b[i]}, 2);
-  }
-  return std::sqrt(difference / size);
-}
 
 // Ranks, and losses with options of theirs behind: "arcface --arcface.sharded".
 class Ranks : public ::testing::TestWithParam<std::tuple<int, std::string>> {};

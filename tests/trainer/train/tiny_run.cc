@@ -3,9 +3,11 @@
 #include <cmath>
 #include <filesystem>
 
+#include "common/base/parallel.h"
 #include "common/base/philox.h"
 #include "common/image/decode.h"
 #include "common/io/file.h"
+#include "trainer/dist/thread_ranks.h"
 
 namespace kindred {
 
@@ -68,6 +70,42 @@ Options parse_train_options(const std::vector<std::string>& arguments) {
   declare_train_options(options);
   options.parse(static_cast<int>(argv.size()), argv.data());
   return options;
+}
+
+static std::vector<float> copy_of(const Tensor& tensor) {
+  if (!tensor) return {};
+  return {tensor.f32(), tensor.f32() + tensor.elements()};
+}
+
+Curve train_on(int ranks, int steps, const std::string& folder, const std::vector<std::string>& more) {
+  const std::vector<std::string> arguments = tiny_arguments(folder, more);
+  Curve curve;
+  run_thread_ranks(ranks, [&](Communicator& communicator) {
+    set_thread_count(1);
+    const Options options = parse_train_options(arguments);
+    const std::unique_ptr<Stream> stream = make_stream({});
+    Trainer trainer(read_train_config(options), options, *stream, communicator);
+    if (communicator.rank() == 0) curve.start = copy_of(trainer.parameters().values());
+    for (int i = 0; i < steps; ++i) {
+      const StepRecord record = trainer.step();
+      if (communicator.rank() == 0)
+        curve.losses.push_back(record.value.loss), curve.norms.push_back(record.gradient_norm);
+    }
+    if (communicator.rank() == 0) {
+      curve.values = copy_of(trainer.parameters().values());
+      curve.buffers = copy_of(trainer.parameters().buffers());
+    }
+  });
+  return curve;
+}
+
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(double{a[i]} - b[i], 2);
+    size += std::pow(double{b[i]}, 2);
+  }
+  return std::sqrt(difference / size);
 }
 
 }  // namespace kindred

@@ -21,4 +21,15 @@ std::vector<std::string> tiny_arguments(const std::string& folder, const std::ve
 /// Parsed as kindred-train would.
 Options parse_train_options(const std::vector<std::string>& arguments);
 
+/// A stretch of training: loss and gradient norm of each step, and parameters and running statistics.
+struct Curve {
+  std::vector<double> losses, norms;
+  std::vector<float> start, values, buffers;
+};
+/// What rank 0 sees of `steps` steps taken by `ranks` thread ranks, on one core each.
+Curve train_on(int ranks, int steps, const std::string& folder, const std::vector<std::string>& more);
+
+/// |a - b| / |b|.
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b);
+
 }  // namespace kindred
