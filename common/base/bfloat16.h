@@ -26,6 +26,12 @@ struct BFloat16 {
   uint16_t bits = 0;
 
   BFloat16() = default;
+  // Member by member, because a copy of a whole struct would keep a loop from becoming a vector loop.
+  KINDRED_BFLOAT16 BFloat16(const BFloat16& other) : bits(other.bits) {}
+  KINDRED_BFLOAT16 BFloat16& operator=(const BFloat16& other) {
+    bits = other.bits;
+    return *this;
+  }
   KINDRED_BFLOAT16 explicit BFloat16(float value) : bits(to_bfloat16_bits(value)) {}
   KINDRED_BFLOAT16 BFloat16& operator=(float value) {
     bits = to_bfloat16_bits(value);

@@ -19,11 +19,9 @@ template <class T>
 struct Pass {
   const T* x;
   const float *mean, *gain, *beta;
-  const float *scale, *shift;  // the affine block's; null without
+  const float *scale, *shift;  // the affine block's; of 1 and 0 without
+  bool affine;
   int64_t rows, cols;
-
-  KINDRED_DEV float affine_scale() const { return scale != nullptr ? *scale : 1.0f; }
-  KINDRED_DEV float affine_shift() const { return shift != nullptr ? *shift : 0.0f; }
 };
 
 template <class T>
@@ -40,7 +38,7 @@ struct Apply {
     const T* const added = residual;
     const auto normal = [=] KINDRED_DEV(int64_t r, int64_t c) {
       const float v = (p.x[r * cols + c] - p.mean[c]) * p.gain[c] + p.beta[c];
-      return p.affine_scale() * activate<A>(v) + p.affine_shift();
+      return *p.scale * activate<A>(v) + *p.shift;
     };
     if (added == nullptr) return write_matrix(stream, p.rows, cols, y, false, normal);
     write_matrix(stream, p.rows, cols, y, false,
@@ -64,7 +62,7 @@ struct SumGradients {
     const int64_t cols = p.cols;
     const float* const inverse = invstd;
     const T* const above = dy;
-    if (p.scale == nullptr) {
+    if (!p.affine) {
       launch_columns<2>(
           stream, p.rows, cols,
           [=] KINDRED_DEV(int64_t r, int64_t c) {
@@ -106,7 +104,7 @@ struct Propagate {
     write_matrix(stream, p.rows, cols, dx, accumulate, [=] KINDRED_DEV(int64_t r, int64_t c) {
       const float centred = p.x[r * cols + c] - p.mean[c];
       const float slope = activation_slope<A>(centred * p.gain[c] + p.beta[c]);
-      const float dv = p.affine_scale() * above[r * cols + c] * slope;
+      const float dv = *p.scale * above[r * cols + c] * slope;
       return p.gain[c] * (dv - mean[c] - centred * inverse[c] * mean[cols + c]);
     });
   }
@@ -121,7 +119,12 @@ class BatchNormKernel final : public Kernel {
         cols_(spec.output[-1]),
         training_(spec.training),
         communicator_(spec.communicator),
-        device_(spec.stream.device()) {}
+        device_(spec.stream.device()),
+        neutral_(make_tensor(spec.stream, {2})) {
+    constexpr float kNeutral[2] = {1, 0};
+    spec.stream.copy(neutral_.raw(), kNeutral, neutral_.bytes());
+    spec.stream.wait();
+  }
 
   /// Training: [mean C | 1 / deviation C | gain C | count over all ranks].
   int64_t state_bytes() const override { return training_ ? (3 * cols_ + 1) * kFloat : 0; }
@@ -272,8 +275,9 @@ class BatchNormKernel final : public Kernel {
             mean,
             gain,
             io.parameters[kBeta].f32(),
-            affine ? io.parameters[kScale].f32() : nullptr,
-            affine ? io.parameters[kShift].f32() : nullptr,
+            affine ? io.parameters[kScale].f32() : neutral_.f32(),
+            affine ? io.parameters[kShift].f32() : neutral_.f32() + 1,
+            affine,
             rows_,
             cols_};
   }
@@ -283,6 +287,7 @@ class BatchNormKernel final : public Kernel {
   const bool training_;
   Communicator& communicator_;
   const Device device_;
+  const Tensor neutral_;  // an affine block's numbers that change nothing: no branch inside a loop
 };
 
 KINDRED_SINGLE_SOURCE_KERNEL("batch_norm", BatchNorm, BatchNormKernel);

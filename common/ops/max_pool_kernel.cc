@@ -67,12 +67,16 @@ class MaxPoolKernel final : public Kernel {
                 if (remember) row.each(channels, [=](int64_t c) { winner[c] = tap; });
               } else if (remember) {
                 row.each(channels, [=](int64_t c) {
-                  const bool wins = beats(from[c], best[c]);
+                  const float value = from[c], before = best[c];
+                  const bool wins = beats(value, before);
                   winner[c] = wins ? tap : winner[c];
-                  best[c] = wins ? from[c] : best[c];
+                  best[c] = wins ? value : before;
                 });
               } else {
-                row.each(channels, [=](int64_t c) { best[c] = beats(from[c], best[c]) ? from[c] : best[c]; });
+                row.each(channels, [=](int64_t c) {
+                  const float value = from[c], before = best[c];
+                  best[c] = beats(value, before) ? value : before;
+                });
               }
               fresh = false;
             }
