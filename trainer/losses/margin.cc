@@ -107,7 +107,7 @@ class Margin : public RowLoss<MarginRule> {
     if (rule_.boundary == Boundary::per_class) check_labels(stream, step, beta.elements());
   }
 
-  void parameter_gradients(Stream& stream, const MiningStep& step, PairScale scale) override {
+  void finish_gradient(Stream& stream, const MiningStep& step, PairScale scale) override {
     if (parameters_ == nullptr) return;
     float* const gradient = parameters_->gradient(beta_).f32();
     const State* const all = states();

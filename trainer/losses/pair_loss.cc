@@ -106,16 +106,19 @@ struct PairLoss::Tiles {
             rows,
             count,
             first,
-            limits};
+            limits,
+            dim,
+            references,
+            columns.gradients == nullptr ? nullptr : columns.gradients + first * dim};
   }
 
   /// anchors += G A, references += G^T E, for dL/dS of a tile that stands where its scores stood.
   void add_gradients(const ScoreTile& tile, const Tensor& anchors) const {
     gemm(stream, Transpose::no, Transpose::no, rows, dim, tile.columns, 1, tile.scores, tile.columns,
          references, dim, 1, anchors.f32(), dim);
-    if (columns.gradients == nullptr) return;
+    if (tile.column_gradients == nullptr) return;
     gemm(stream, Transpose::yes, Transpose::no, tile.columns, dim, rows, 1, tile.scores, tile.columns,
-         batch.embeddings.f32(), dim, 1, columns.gradients + tile.first_column * dim, dim);
+         batch.embeddings.f32(), dim, 1, tile.column_gradients, dim);
   }
 };
 
@@ -170,7 +173,7 @@ LossValue PairLoss::over(Stream& stream, Communicator& communicator, const Embed
       gradient(stream, tile, marks_of(stream, tile), scale, scores_.f32());
       tiles.add_gradients(tile, anchor_gradients);
     });
-    parameter_gradients(stream, step, scale);
+    finish_gradient(stream, step, scale);
   }
   return {share(sums[kPositive], positive) + share(sums[kNegative], negative) + sums[kUnfit],
           share(sums[kActive], sums[kChosen]), share(sums[kPositiveScore], sums[kPositives]),

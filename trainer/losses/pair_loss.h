@@ -56,8 +56,8 @@ class PairLoss : public Loss {
   /// Writes (=) dL/dS [rows, columns] of a tile, scale included, to the place where its scores are.
   virtual void gradient(Stream& stream, const ScoreTile& tile, const uint8_t* marks, PairScale scale,
                         float* gradient) = 0;
-  /// Adds the gradients of the loss's own parameters, after all tiles.
-  virtual void parameter_gradients(Stream& stream, const MiningStep& step, PairScale scale) {
+  /// Adds the gradients of the loss's own parameters, and what else needs all tiles to be done.
+  virtual void finish_gradient(Stream& stream, const MiningStep& step, PairScale scale) {
     (void)stream, (void)step, (void)scale;
   }
   /// The divisor of a term, from the sum of all rows' divisors.

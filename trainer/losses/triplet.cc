@@ -12,6 +12,8 @@ struct Triplet {
     options.add("triplet.margin", 0.3, "how much nearer the positive must be than the negative");
     Distance::declare(options, "triplet", "euclidean");
     options.add("triplet.soft", false, "softplus in place of the hinge: never quite satisfied");
+    options.add("triplet.swap", false,
+                "take the negative's distance from the positive where that is the nearer one");
     options.add<std::string>(
         "triplet.reduction", "active",
         "divide by active (triplets with a loss), all (triplets chosen) or nothing: sum");
@@ -28,7 +30,8 @@ struct Triplet {
          {options.get<bool>("triplet.soft")},
          choose_option<TripletMean>(
              options, "triplet.reduction",
-             {{"active", TripletMean::active}, {"all", TripletMean::all}, {"sum", TripletMean::none}})});
+             {{"active", TripletMean::active}, {"all", TripletMean::all}, {"sum", TripletMean::none}}),
+         options.get<bool>("triplet.swap")});
   }
 };
 

@@ -132,12 +132,25 @@ void TripletLoss::gradient(Stream& stream, const ScoreTile& tile, const uint8_t*
             push += rule.penalty.slope(rule.distance.of(mine[k].score) + rule.margin - distance);
           to[c] = -scale.positive * push * rule.distance.slope(to[c]);
         });
-        row.each(count, [=](int64_t k) {
-          const int64_t c = mine[k].column - tile.first_column;
-          if (c >= 0 && c < n) to[c] = scale.positive * mine[k].pull * rule.distance.slope(mine[k].score);
-        });
       },
       16 * tile.columns);
+  add_pulls(stream, tile, scale, gradient);
+}
+
+void TripletLoss::add_pulls(Stream& stream, const ScoreTile& tile, PairScale scale, float* gradient) const {
+  const RowState* const all = rows();
+  const Positive* const all_positives = positives();
+  const int64_t capacity = capacity_;
+  const TripletRule rule = rule_;
+  launch_rows(stream, tile.rows, [=] KINDRED_DEV(const Row& row, int64_t r) {
+    const Positive* const mine = all_positives + r * capacity;
+    row.each(all[r].positives, [=](int64_t k) {
+      const int64_t c = mine[k].column - tile.first_column;
+      if (c >= 0 && c < tile.columns) {
+        gradient[r * tile.columns + c] += scale.positive * mine[k].pull * rule.distance.slope(mine[k].score);
+      }
+    });
+  });
 }
 
 }  // namespace KINDRED_LAUNCH_DEVICE

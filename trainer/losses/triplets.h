@@ -26,6 +26,7 @@ struct TripletRule {
   Distance distance;
   Penalty penalty;
   TripletMean mean;
+  bool swap = false;
 
   /// What a row's loss is divided by, as its share of the sum over rows.
   KINDRED_DEV float divisor(float triplets, float active) const {
@@ -46,6 +47,8 @@ class TripletLoss : public PairLoss {
   void finish(Stream& stream, const MiningStep& step, RowTerms* terms) override;
   void gradient(Stream& stream, const ScoreTile& tile, const uint8_t* marks, PairScale scale,
                 float* gradient) override;
+  /// gradient [rows, columns] += the slopes of the listed positives that lie in the tile.
+  void add_pulls(Stream& stream, const ScoreTile& tile, PairScale scale, float* gradient) const;
   double divisor(double sum) const override { return rule_.divide(sum); }
 
   /// A row's numbers, and one of its positives.
@@ -59,12 +62,14 @@ class TripletLoss : public PairLoss {
     float score, pull;  // pull: the slopes of its triplets, summed
   };
 
- private:
+ protected:
   RowState* rows() const { return static_cast<RowState*>(rows_.raw()); }
   Positive* positives() const { return static_cast<Positive*>(positives_.raw()); }
 
   const TripletRule rule_;
   int64_t capacity_ = 0;  // positives that a row has room for
+
+ private:
   Tensor rows_, positives_;
 };
 

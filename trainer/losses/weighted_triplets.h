@@ -5,7 +5,7 @@
 // 2018.
 #pragma once
 
-#include "trainer/losses/triplets.h"
+#include "trainer/losses/swapped_triplets.h"
 
 namespace kindred {
 inline namespace KINDRED_LAUNCH_DEVICE {
@@ -72,6 +72,11 @@ class WeightedTripletLoss : public RowLoss<WeightedTripletRule> {
 inline std::unique_ptr<Loss> make_triplet_loss(const Options& options, const std::string& loss,
                                                const TripletRule& rule) {
   std::unique_ptr<Miner> miner = make_miner(options, loss, Device::KINDRED_LAUNCH_DEVICE, true);
+  if (miner->weighs() && rule.swap) {
+    fail_usage(options.source(loss + ".swap"), ": ", loss, ".swap needs a miner that chooses pairs; ", loss,
+               ".miner is '", options.get<std::string>(loss + ".miner"), "'");
+  }
+  if (rule.swap) return std::make_unique<SwappedTripletLoss>(options, loss, std::move(miner), rule);
   if (miner->weighs())
     return std::make_unique<WeightedTripletLoss>(options, loss, std::move(miner), WeightedTripletRule{rule});
   return std::make_unique<TripletLoss>(options, loss, std::move(miner), rule);

@@ -15,7 +15,10 @@ struct ScoreTile {
   int64_t rows, columns;
   int64_t first_column;  // of the tile, among all columns
   const float* negative_limits =
-      nullptr;  // [rows], or null: negatives that score higher count as mislabelled
+      nullptr;      // [rows], or null: negatives that score higher count as mislabelled
+  int64_t dim = 0;  // of the embeddings behind the columns,
+  const float* column_embeddings = nullptr;  // [columns, dim], and of
+  float* column_gradients = nullptr;         // the same where they learn, else null
 
   /// Two samples of one class. A sample is never its own partner, also where it was drawn twice.
   KINDRED_DEV bool positive(int64_t r, int64_t c) const {

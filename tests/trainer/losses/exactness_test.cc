@@ -169,19 +169,49 @@ void expect_finite(const LossOutcome& outcome) {
 }
 
 TEST(EveryLoss, StaysFiniteOnDegenerateBatches) {
+  const Samples normal = random_samples(15, 4, 2, 16);
+  Samples one_class = normal, singletons = normal, collapsed = normal, one_sample = normal, zeros = normal,
+          duplicates = normal, two_classes = normal;
+  std::ranges::fill(one_class.labels, 0);
+  for (size_t i = 0; i < singletons.labels.size(); ++i) singletons.labels[i] = static_cast<int64_t>(i);
+  singletons.classes = singletons.count();
+  for (size_t i = 16; i < collapsed.embeddings.size(); ++i)
+    collapsed.embeddings[i] = collapsed.embeddings[i - 16];
+  std::ranges::fill(one_sample.ids, 1);
+  std::fill_n(zeros.embeddings.begin(), 2 * 16, 0.0f);
+  // One picture under two ids in a class, and in two classes.
+  std::copy_n(normal.embeddings.begin(), 16, duplicates.embeddings.begin() + 4 * 16);
+  std::copy_n(normal.embeddings.begin() + 16, 16, duplicates.embeddings.begin() + 2 * 16);
+  for (int64_t& label : two_classes.labels) label %= 2;  // fewer than the ranks
+  for (LossCase loss : every_loss()) {
+    SCOPED_TRACE(loss.text());
+    for (const Samples& samples :
+         {one_class, singletons, collapsed, one_sample, zeros, duplicates, two_classes}) {
+      loss.past = nullptr;
+      expect_finite(loss.run(samples, 4));
+      loss.past = &normal;
+      expect_finite(loss.run(samples, 2));
+    }
+  }
+}
+
+// Labels are what the data set calls them: only what has a parameter per class can say that one is wrong.
+TEST(EveryLoss, TakesGapsInLabelsOrRefusesThem) {
+  Samples gaps = random_samples(15, 4, 2, 16);
+  const Samples close = gaps;
+  for (int64_t& label : gaps.labels) label = label * 1000003 - 5;
+  int taken = 0;
   for (const LossCase& loss : every_loss()) {
     SCOPED_TRACE(loss.text());
-    const Samples normal = random_samples(15, 4, 2, 16);
-    Samples one_class = normal, singletons = normal, collapsed = normal, one_sample = normal;
-    std::ranges::fill(one_class.labels, 0);
-    for (size_t i = 0; i < singletons.labels.size(); ++i) singletons.labels[i] = static_cast<int64_t>(i);
-    singletons.classes = singletons.count();
-    for (size_t i = 16; i < collapsed.embeddings.size(); ++i)
-      collapsed.embeddings[i] = collapsed.embeddings[i - 16];
-    std::ranges::fill(one_sample.ids, 1);
-    for (const Samples& samples : {one_class, singletons, collapsed, one_sample})
-      expect_finite(loss.run(samples, 2));
+    try {
+      const LossOutcome outcome = loss.run(gaps, 2);
+      EXPECT_EQ(outcome.value.loss, loss.run(close, 2).value.loss);
+      ++taken;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("label -5"), std::string::npos) << error.what();
+    }
   }
+  EXPECT_GE(taken, 60);
 }
 
 }  // namespace

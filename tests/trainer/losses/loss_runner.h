@@ -249,6 +249,8 @@ inline std::vector<LossCase> every_loss() {
       {"triplet", {"triplet.soft=true", "triplet.margin=0", "triplet.miner=all"}},
       {"triplet", {"triplet.miner=semi_hard", "triplet.semi_hard_fallback=none", "triplet.margin=0.8"}},
       {"triplet", {"triplet.miner=soft_weighted", "triplet.soft=true", "triplet.distance=squared"}},
+      {"triplet", {"triplet.swap=true", "triplet.margin=0.8"}},
+      {"triplet", {"triplet.swap=true", "triplet.miner=all", "triplet.soft=true", "triplet.reduction=sum"}},
       {"triplet", {"triplet.miner=easy_positive", "triplet.easy_positive_negative=hard"}},
       {"triplet_angular", {"triplet_angular.add_absolute=true", "triplet_angular.absolute_weight=0.3"}},
       {"margin_ranking", {"margin_ranking.margin=0.2", "margin_ranking.reduction=sum"}},

@@ -37,6 +37,16 @@ TEST(Triplet, SoftIsSoftplusOfTheDifference) {
               1e-5);
 }
 
+TEST(Triplet, SwapTakesTheNearerSideOfTheNegative) {
+  // Cosine distances 60: 0.5 - 0.133975 + 0.3 either way; 0: its negative 90 is at 0.133975 from 60: the
+  // same; 90: 1 - 0.133975 + 0.3; 180: its negative 60 is at 0.133975 from 90: 1 - 0.133975 + 0.3.
+  EXPECT_NEAR(triplet({"triplet.swap=true"}), 2 * 0.666025 + 2 * 1.166025, 1e-5);
+}
+
+TEST(Triplet, SwapNeedsChosenPairs) {
+  EXPECT_THROW(triplet({"triplet.swap=true", "triplet.miner=soft_weighted"}), UsageError);
+}
+
 TEST(Triplet, AllCountsEveryPairOfPairs) {
   // Adds to batch hard: 90 with the negative at 0: 1 - 1 + 0.3.
   EXPECT_NEAR(triplet({"triplet.miner=all"}), 1.832051 + 0.3, 1e-5);
