@@ -72,7 +72,11 @@ bool is_float(DType dtype) {
 std::vector<float> to_f32(std::string_view bytes, DType dtype) {
   switch (dtype) {
     case DType::bf16:
-      return read_all<BFloat16>(bytes, [](BFloat16 value) { return static_cast<float>(value); });
+      return read_all<uint16_t>(bytes, [](uint16_t bits) {
+        BFloat16 value;
+        value.bits = bits;
+        return static_cast<float>(value);
+      });
     case DType::f16:
       return read_all<uint16_t>(bytes, f16_to_f32);
     case DType::f64:
