@@ -67,14 +67,14 @@ class MaxPoolKernel final : public Kernel {
                 if (remember) row.each(channels, [=](int64_t c) { winner[c] = tap; });
               } else if (remember) {
                 row.each(channels, [=](int64_t c) {
-                  const float value = from[c], before = best[c];
+                  const T value = from[c], before = best[c];
                   const bool wins = beats(value, before);
                   winner[c] = wins ? tap : winner[c];
                   best[c] = wins ? value : before;
                 });
               } else {
                 row.each(channels, [=](int64_t c) {
-                  const float value = from[c], before = best[c];
+                  const T value = from[c], before = best[c];
                   best[c] = beats(value, before) ? value : before;
                 });
               }
@@ -111,9 +111,15 @@ class MaxPoolKernel final : public Kernel {
               const uint8_t* const winner = winners + from;
               const auto tap = static_cast<uint8_t>(ky * w.kernel_w + kx);
               if (fresh) {
-                row.each(channels, [=](int64_t c) { to[c] = winner[c] == tap ? above[c] : 0.0f; });
+                row.each(channels, [=](int64_t c) {
+                  const float value = above[c];
+                  to[c] = winner[c] == tap ? value : 0;
+                });
               } else {
-                row.each(channels, [=](int64_t c) { to[c] += winner[c] == tap ? above[c] : 0.0f; });
+                row.each(channels, [=](int64_t c) {
+                  const float value = above[c];
+                  to[c] += winner[c] == tap ? value : 0;
+                });
               }
               fresh = false;
             }
