@@ -36,7 +36,7 @@ STEP_LENGTH = 1.0  # long, so that rounding the new weights does not hide what t
 # does. Batch norms of this bias leave few values there; hardswish has its kinks at -3 and 3, away from a bias of 0.
 RELU_BIAS = 2.5
 LEAST = 1e-6
-HEAVY = 100_000_000  # parameters; beyond, one image is enough, and float64 too slow
+HEAVY = 30_000_000  # parameters; beyond, one image is enough, and float64 too slow
 HEADER = """# Parity
 
 Written by `scripts/parity.py` ({versions}): random weights and batch norm statistics, {batch} images of the nominal size.
