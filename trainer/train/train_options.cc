@@ -6,7 +6,7 @@
 #include "trainer/losses/loss.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/schedule.h"
-#include "trainer/train/collapse_alarm.h"
+#include "trainer/train/dry_run.h"
 
 namespace kindred {
 
@@ -34,8 +34,6 @@ void declare_train_options(Options& options) {
   options.add<bool>("model.tail", false,
                     "embed the classifier's input features instead of the pooled last map");
   options.add<int64_t>("model.image_size", 224, "height and width of the network's input");
-  options.add<int64_t>("model.channels", 3,
-                       "of the network's input: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha");
   options.add<double>("model.drop_path", 0, "largest rate of dropped residual paths (Swin)");
   options.add<double>("model.dropout", 0, "rate of dropout before the last linear layer");
   options.add<Text>(
@@ -73,7 +71,6 @@ void declare_train_options(Options& options) {
                        "steps between checkpoints; 0: at the end of every epoch");
   options.add<int64_t>("train.keep_checkpoints", 2, "how many of the newest checkpoints stay on disk");
   options.add<int64_t>("train.log_every", 20, "steps between lines of metrics.jsonl");
-  CollapseAlarm::declare(options);
   options.add<int64_t>("train.stop_after", 0, "stop after this many steps in all; 0: train.epochs decides");
   options.add<int64_t>("train.threads", 0,
                        "compute threads per rank; 0: its share of the machine's cores, or OMP_NUM_THREADS");
@@ -81,10 +78,9 @@ void declare_train_options(Options& options) {
       "resume", "auto",
       "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
       "checkpoint folder");
-  options.add<bool>(
-      "report-noise", false,
-      "do not train: embed data.train with model.weights, or with what the run has learned so far, list "
-      "pictures that may be mislabelled and classes that may be one, and write noise.json into the run");
+
+  options.group("Dry run");
+  declare_dry_run_options(options);
 
   options.group("Memory bank (cross-batch memory), for all losses on pairs");
   BankSettings::declare(options);
@@ -173,8 +169,6 @@ TrainConfig read_train_config(const Options& options) {
   config.model.backbone.dropout = read.real("model.dropout", 0, 0.99);
   const int size = static_cast<int>(read.whole("model.image_size", 32, 4096));
   config.model.image.height = config.model.image.width = size;
-  config.model.image = with_channels(
-      config.model.image, static_cast<int>(read.whole("model.channels", 1, kMaxChannels)));
   config.weights = read.text("model.weights");
   config.weights_fit = read.flag("model.allow_partial") ? Fit::partial : Fit::exact;
 
