@@ -33,10 +33,13 @@ bool plans_available();
 /// "cuDNN 9.19.0"; "no cuDNN" where it is not built in.
 std::string plans_library();
 
-/// One plan for each convolution, in their order. Runs without a driver. Throws Error: no engine keeps to the
-/// rules (with the whole problem, the device and what was dropped why), cuDNN refuses the device, or this
-/// build has no cuDNN.
+/// One plan for each convolution, in their order. Of a description: runs without a driver. Throws Error: no
+/// engine keeps to the rules (with the whole problem, the device and what was dropped why), cuDNN refuses the
+/// device, or this build has no cuDNN.
 std::vector<PlanFacts> plan_convolutions(std::span<const Convolution> convolutions,
                                          const DeviceDescription& device, const PlanRules& rules);
+/// The same for a device of this machine.
+std::vector<PlanFacts> plan_convolutions(std::span<const Convolution> convolutions, Device device,
+                                         const PlanRules& rules);
 
 }  // namespace kindred

@@ -110,11 +110,9 @@ DeviceDescription parse_device_description(std::string_view json, std::string_vi
   const std::string at_rates = here + ": rates";
   device.bytes_per_s = rate(rates, "memory_bytes_per_s", false, at_rates);
   device.f32_flops = rate(rates, "f32_flops", false, at_rates);
-  device.tf32_flops = rate(rates, "tf32_flops", true, at_rates);
   device.f16_flops = rate(rates, "f16_flops", false, at_rates);
   device.bf16_flops = rate(rates, "bf16_flops", true, at_rates);
-  refuse_unknown(rates, {"memory_bytes_per_s", "f32_flops", "tf32_flops", "f16_flops", "bf16_flops"},
-                 at_rates);
+  refuse_unknown(rates, {"memory_bytes_per_s", "f32_flops", "f16_flops", "bf16_flops"}, at_rates);
   device.name = json_get<std::string>(cudnn, kName, here);
   device.compute_capability = static_cast<int>(json_get<int64_t>(cudnn, "deviceVer", here) / 10);
   device.memory_bytes = json_get<int64_t>(cudnn, "totalGlobalMem", here);

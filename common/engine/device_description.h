@@ -16,7 +16,7 @@ struct DeviceDescription {
   int64_t memory_bytes = 0;
   double bytes_per_s = 0;  // of its memory
   /// Multiplications and additions a second at most, of dense products; 0: it has no such arithmetic.
-  double f32_flops = 0, tf32_flops = 0, f16_flops = 0, bf16_flops = 0;
+  double f32_flops = 0, f16_flops = 0, bf16_flops = 0;
   std::string cudnn_json;  // the section "cudnn", in cuDNN's own keys
 
   double flops(DType dtype) const;

@@ -33,18 +33,24 @@ std::vector<std::pair<Convolution, std::string>> all_convolutions(DType dtype) {
   return all;
 }
 
-class NetworkPlans : public testing::TestWithParam<std::pair<std::string, DType>> {};
+struct Case {
+  std::string device;
+  DType dtype;
+  bool tf32 = false;
+};
+
+class NetworkPlans : public testing::TestWithParam<Case> {};
 
 TEST_P(NetworkPlans, EveryConvolutionOfEveryNetworkHasADeterministicPlan) {
   if (!plans_available()) GTEST_SKIP() << "this build has no cuDNN";
-  const auto& [name, dtype] = GetParam();
+  const auto& [name, dtype, tf32] = GetParam();
   const DeviceDescription device =
       open_device_description(concat(KINDRED_SOURCE_DIR "/configs/devices/", name, ".json"));
   std::vector<Convolution> convolutions;
   for (const auto& [convolution, node] : all_convolutions(dtype)) convolutions.push_back(convolution);
   ASSERT_GT(convolutions.size(), 300u);
 
-  const PlanRules rules;
+  const PlanRules rules{.tf32 = tf32};
   const std::vector<PlanFacts> plans = plan_convolutions(convolutions, device, rules);
   ASSERT_EQ(plans.size(), convolutions.size());
   for (size_t i = 0; i < plans.size(); ++i) {
@@ -55,16 +61,18 @@ TEST_P(NetworkPlans, EveryConvolutionOfEveryNetworkHasADeterministicPlan) {
   }
 }
 
-std::vector<std::pair<std::string, DType>> combinations() {
-  std::vector<std::pair<std::string, DType>> all;
+std::vector<Case> cases() {
+  std::vector<Case> all;
   for (const char* device : {"a100", "h100", "b200"}) {
-    for (const DType dtype : {DType::bf16, DType::f16, DType::f32}) all.emplace_back(device, dtype);
+    for (const DType dtype : {DType::bf16, DType::f16, DType::f32}) all.push_back({device, dtype});
+    all.push_back({device, DType::f32, true});
   }
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, NetworkPlans, testing::ValuesIn(combinations()), [](const auto& test) {
-  return concat(test.param.first, "_", dtype_text(test.param.second));
+INSTANTIATE_TEST_SUITE_P(Devices, NetworkPlans, testing::ValuesIn(cases()), [](const auto& test) {
+  const Case& of = test.param;
+  return concat(of.device, "_", of.tf32 ? "tf32" : dtype_text(of.dtype));
 });
 
 }  // namespace

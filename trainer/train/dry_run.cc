@@ -47,7 +47,7 @@ Communication communication(const StepMemory& step, const PlannedRun& run, doubl
   }
   const double embeddings = (step.reads_raw() ? 4 : 2) * rows * dim * 4 + 2 * rows * 8;
   const double chunks = static_cast<double>(run.config.accumulate);
-  return {.gradients = 2 * part * 4 * static_cast<double>(step.network_values()),
+  return {.gradients = 2 * part * 4 * static_cast<double>(step.trained_values()),
           .embeddings = part * embeddings,
           .statistics = part * chunks * 4 * (2 * ranks + 4) * channels};
 }
@@ -56,16 +56,18 @@ std::string plan_table(const StepMemory& step) {
   std::string text = concat(left("convolution", 100), right("uses", 6), right("engine", 8),
                             right("workspace", 12), "  notes\n");
   int64_t workspace = 0;
+  int pointwise = 0;
   for (size_t i = 0; i < step.plans().size(); ++i) {
     const auto& [convolution, uses, node] = step.convolutions()[i];
     const PlanFacts& plan = step.plans()[i];
     workspace = std::max(workspace, plan.workspace_bytes);
+    pointwise += convolution.pointwise();
     text += concat(left(convolution.text(), 100), right(std::to_string(uses), 6),
                    right(std::to_string(plan.engine), 8), right(bytes_text(plan.workspace_bytes), 12), "  ",
                    join(plan.notes), "\n");
   }
-  return text + concat(step.plans().size(),
-                       " different convolutions, all deterministic; they share a workspace of ",
+  return text + concat(step.plans().size(), " different convolutions (", pointwise,
+                       " of them matrix products over pixels), all deterministic; they share a workspace of ",
                        bytes_text(workspace), "\n");
 }
 
@@ -107,9 +109,9 @@ std::string time_table(const StepMemory& step, const PlannedRun& run, double byt
   const double forward = network.forward.seconds * (chunks > 1 ? 2 * chunks : 1);
   const double backward = network.backward.seconds * chunks;
   // Three products of scores; the optimiser reads and writes values and slots, reads and zeroes gradients.
-  const double losses = 3 * 2 * static_cast<double>(step.centre_products()) / device.f32_flops;
+  const double losses = 3 * 2 * static_cast<double>(step.score_products()) / device.f32_flops;
   const double update =
-      static_cast<double>(step.network_values()) * 4 * (4 + 2 * step.optimizer_slots()) / device.bytes_per_s;
+      static_cast<double>(step.trained_values()) * 4 * (4 + 2 * step.optimizer_slots()) / device.bytes_per_s;
   const Communication said = communication(step, run, bytes_per_s);
   const double waiting = std::max(0.0, said.gradients - backward);
   const double total = forward + backward + losses + update + said.embeddings + said.statistics + waiting;

@@ -94,8 +94,8 @@ PassNames names(ConvolutionPass pass) {
   fail("cudnn: unknown pass");
 }
 
-/// A graph of one operation. Groups are implied: images have `groups` times the weights' channels.
-Descriptor operation_graph(const Convolution& c) {
+/// Groups are implied: images have `groups` times the weights' channels.
+Descriptor operation_of(const Convolution& c) {
   const PassNames name = names(c.pass);
   Descriptor operation(name.operation);
   operation.set(name.window, window(c))
@@ -106,9 +106,18 @@ Descriptor operation_graph(const Convolution& c) {
       .set(name.alpha, 1.0f)
       .set(name.beta, 0.0f)
       .finalize(pass_text(c.pass));
-  Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
-  graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation).finalize("graph");
-  return graph;
+  return operation;
+}
+
+/// A graph of one operation.
+Descriptor operation_graph(const Convolution& c) {
+  try {
+    Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+    graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, operation_of(c)).finalize("graph");
+    return graph;
+  } catch (const Error& error) {
+    fail(c, ": ", error.what());
+  }
 }
 
 constexpr std::array<const char*, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> kNoteTexts{
@@ -247,20 +256,33 @@ std::string plans_library() {
   return concat("cuDNN ", version / 10000, ".", version / 100 % 100, ".", version % 100);
 }
 
+namespace {
+
+std::vector<PlanFacts> plan_all(std::span<const Convolution> convolutions,
+                                const cudnn::Descriptor& properties, const std::string& device,
+                                const PlanRules& rules) {
+  std::vector<PlanFacts> plans;
+  for (const Convolution& convolution : convolutions)
+    plans.push_back(cudnn::choose_plan(convolution, properties, device, rules).facts);
+  return plans;
+}
+
+}  // namespace
+
 std::vector<PlanFacts> plan_convolutions(std::span<const Convolution> convolutions,
                                          const DeviceDescription& device, const PlanRules& rules) {
   constexpr int kLeastForBf16 = 80;
-  const cudnn::Descriptor properties = cudnn::device_properties(device);
-  std::vector<PlanFacts> plans;
-  for (const Convolution& convolution : convolutions) {
-    if (convolution.dtype == DType::bf16 && device.compute_capability < kLeastForBf16) {
-      fail(
-          device,
-          " has no bf16 arithmetic: that needs compute capability 8.0 (Ampere) or higher; choose f16 or f32");
-    }
-    plans.push_back(cudnn::choose_plan(convolution, properties, device.text(), rules).facts);
-  }
-  return plans;
+  const bool bf16 = std::any_of(convolutions.begin(), convolutions.end(),
+                                [](const Convolution& each) { return each.dtype == DType::bf16; });
+  if (bf16 && device.compute_capability < kLeastForBf16)
+    fail(device, " has no bf16 arithmetic, which needs compute capability 8.0 (Ampere); choose f16 or f32");
+  return plan_all(convolutions, cudnn::device_properties(device), device.text(), rules);
+}
+
+std::vector<PlanFacts> plan_convolutions(std::span<const Convolution> convolutions, Device device,
+                                         const PlanRules& rules) {
+  if (device.type != Device::cuda) fail("cuDNN plans for device 'cuda', not for '", device, "'");
+  return plan_all(convolutions, cudnn::device_properties(device.index), device.text(), rules);
 }
 
 }  // namespace kindred
