@@ -14,6 +14,7 @@ namespace kindred {
 struct Embedder::Impl {
   ModelInfo info;
   std::unique_ptr<Stream> stream;
+  const DType compute;
   ParameterSet parameters;
   struct Batch {
     int64_t size;
@@ -22,8 +23,8 @@ struct Embedder::Impl {
   std::vector<Batch> batches;  // by size, the largest first, the last of one image
   Tensor pixels;               // [largest, H, W, 3] on the host
 
-  Impl(const std::string& path, Device device, int max_batch)
-      : info(read_model_info(path)), stream(make_stream(device)) {
+  Impl(const std::string& path, Device device, int max_batch, DType computed_in)
+      : info(read_model_info(path)), stream(make_stream(device)), compute(computed_in) {
     const ModelConfig& config = info.config;
     if (config.embedding == 0) {
       fail(path, ": a classifier of ", config.classes,
@@ -41,7 +42,7 @@ struct Embedder::Impl {
 
   void add_batch(int64_t size) {
     batches.push_back({size, std::make_unique<Program>(build_model(parameters, info.config, size), *stream,
-                                                       CompileOptions{})});
+                                                       CompileOptions{.compute = compute})});
   }
 
   /// Runs the first `count` pictures of `images` through the program made for as many.
@@ -66,9 +67,9 @@ Embedder::Embedder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Embedder::Embedder(Embedder&&) noexcept = default;
 Embedder::~Embedder() = default;
 
-Embedder Embedder::open(const std::string& path, Device device, int max_batch) {
+Embedder Embedder::open(const std::string& path, Device device, int max_batch, DType compute) {
   if (max_batch < 1) fail("an embedder runs at least 1 image at once; got ", max_batch);
-  return Embedder(std::make_unique<Impl>(path, device, max_batch));
+  return Embedder(std::make_unique<Impl>(path, device, max_batch, compute));
 }
 
 int Embedder::dim() const { return impl_->info.config.embedding; }

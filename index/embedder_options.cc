@@ -1,5 +1,7 @@
 #include "index/embedder_options.h"
 
+#include "common/engine/precision.h"
+
 namespace kindred {
 
 void add_embedder_options(Options& options) {
@@ -7,6 +9,7 @@ void add_embedder_options(Options& options) {
   options.add<std::string>("baseline", "",
                            "instead of a model: 'color_histogram', a yardstick without learning");
   options.add<std::string>("device", "cpu", "where the model runs: cpu, cuda or cuda:N");
+  options.add<std::string>("precision", "fp32", "what the model computes in: fp32 or bf16");
 }
 
 std::unique_ptr<PictureEmbedder> make_embedder(const Options& options) {
@@ -14,7 +17,13 @@ std::unique_ptr<PictureEmbedder> make_embedder(const Options& options) {
   if (!model.empty() && !baseline.empty()) fail_usage("--model and --baseline exclude each other");
   if (!baseline.empty()) return make_baseline_embedder(baseline);
   if (model.empty()) return nullptr;
-  return make_model_embedder(model, Device::parse(options.get<std::string>("device")));
+  DType precision = DType::f32;
+  try {
+    precision = parse_precision(options.get<std::string>("precision"));
+  } catch (const Error& error) {
+    fail_usage(options.source("precision"), ": ", error.what());
+  }
+  return make_model_embedder(model, Device::parse(options.get<std::string>("device")), precision);
 }
 
 std::unique_ptr<PictureEmbedder> require_embedder(const Options& options) {

@@ -8,10 +8,11 @@
 
 namespace kindred {
 
-/// Declares --model, --baseline and --device.
+/// Declares --model, --baseline, --device and --precision.
 void add_embedder_options(Options& options);
 
-/// Null when neither --model nor --baseline was given. Throws UsageError when both were.
+/// Null when neither --model nor --baseline was given. Throws UsageError when both were, and for
+/// an unknown precision.
 std::unique_ptr<PictureEmbedder> make_embedder(const Options& options);
 
 /// Throws UsageError when there is none.

@@ -6,6 +6,8 @@ namespace kindred {
 
 namespace {
 
+constexpr int kMaxBatch = 16;
+
 class ModelEmbedder : public PictureEmbedder {
  public:
   explicit ModelEmbedder(Embedder embedder) : embedder_(std::move(embedder)) {}
@@ -20,8 +22,8 @@ class ModelEmbedder : public PictureEmbedder {
 
 }  // namespace
 
-std::unique_ptr<PictureEmbedder> make_model_embedder(const std::string& path, Device device) {
-  return std::make_unique<ModelEmbedder>(Embedder::open(path, device));
+std::unique_ptr<PictureEmbedder> make_model_embedder(const std::string& path, Device device, DType compute) {
+  return std::make_unique<ModelEmbedder>(Embedder::open(path, device, kMaxBatch, compute));
 }
 
 }  // namespace kindred

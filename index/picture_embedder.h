@@ -23,7 +23,7 @@ class PictureEmbedder {
 };
 
 /// The network of a model file. Throws Error.
-std::unique_ptr<PictureEmbedder> make_model_embedder(const std::string& path, Device device);
+std::unique_ptr<PictureEmbedder> make_model_embedder(const std::string& path, Device device, DType compute);
 
 /// A baseline by name: "color_histogram". Throws Error on any other.
 std::unique_ptr<PictureEmbedder> make_baseline_embedder(const std::string& name);

@@ -107,6 +107,24 @@ TEST(Embedder, GivesTheUnitRowsOfTheNetwork) {
   EXPECT_NEAR(length, 1, 1e-5);
 }
 
+TEST(Embedder, GivesNearlyTheSameUnitRowsInBf16) {
+  const Model model(small_config("pphgnetv2_b0"));
+  Embedder wide = Embedder::open(model.path, {}, 4), narrow = Embedder::open(model.path, {}, 4, DType::bf16);
+  const std::vector<Image> images = pictures(3);
+  const std::vector<float> a = embed(wide, images), b = embed(narrow, images);
+  EXPECT_NE(a, b);
+  const auto dim = static_cast<size_t>(wide.dim());
+  for (size_t image = 0; image < images.size(); ++image) {
+    double cosine = 0, length = 0;
+    for (size_t i = image * dim; i < (image + 1) * dim; ++i) {
+      cosine += static_cast<double>(a[i]) * b[i];
+      length += static_cast<double>(b[i]) * b[i];
+    }
+    EXPECT_GT(cosine, 0.999) << "picture " << image;
+    EXPECT_NEAR(length, 1, 1e-5);
+  }
+}
+
 TEST(Embedder, KnowsWhatTheFileSays) {
   const Model model(small_config("pplcnet_x0_25"));
   const Embedder embedder = Embedder::open(model.path, {}, 1);
