@@ -15,12 +15,21 @@ std::string cell(std::string text, size_t width) {
 
 }  // namespace
 
-Graph::Scope::~Scope() { graph_->prefix_.resize(restore_); }
+Graph::Scope::~Scope() {
+  graph_->prefix_.resize(prefix_);
+  graph_->lr_scale_ = lr_scale_;
+}
 
 Graph::Scope Graph::scope(std::string_view name) {
-  const size_t restore = prefix_.size();
+  const size_t before = prefix_.size();
   prefix_ += concat(name, ".");
-  return Scope(*this, restore);
+  return Scope(*this, before, lr_scale_);
+}
+
+Graph::Scope Graph::lr_scope(double scale) {
+  const double before = lr_scale_;
+  lr_scale_ *= scale;
+  return Scope(*this, prefix_.size(), before);
 }
 
 Value Graph::input(const std::string& name, Shape shape) {
@@ -35,6 +44,7 @@ Value Graph::input(const std::string& name, Shape shape) {
 
 Param Graph::declare(ParamInfo info) {
   info.name = prefix_ + info.name;
+  info.lr_scale *= lr_scale_;
   if (!parameters_->contains(info.name)) {
     if (parameters_->frozen())
       fail("parameter '", info.name, "' is not among the weights this graph is built over");
@@ -47,7 +57,8 @@ Param Graph::declare(ParamInfo info) {
     fail("parameter '", info.name, "' has shape ", known.file_shape, ", another use of it needs ",
          info.file_shape);
   }
-  KINDRED_ASSERT(same(known.init, info.init) && known.decay == info.decay && known.lr_scale == info.lr_scale);
+  KINDRED_ASSERT(same(known.init, info.init) && known.decay == info.decay && known.exempt == info.exempt &&
+                 known.lr_scale == info.lr_scale);
   return param;
 }
 

@@ -40,6 +40,8 @@ class Graph {
   Param parameter(const std::string& name, Shape file_shape, Init init,
                   ParamLayout layout = ParamLayout::plain, bool decay = true, double lr_scale = 1);
   Param buffer(const std::string& name, Shape shape, Init init);
+  /// The same with all that a parameter can be said to be; shape, offset and rows are computed.
+  Param declare(ParamInfo info);
   /// Adds a node. Errors of the shape rule are rethrown with the node's name in front.
   Value apply(std::shared_ptr<const Op> op, std::vector<Value> inputs, std::vector<Param> parameters = {});
   /// Names a value that the caller wants to read, such as "embedding".
@@ -53,7 +55,7 @@ class Graph {
   /// went, -1 for gone. Values from before are void. Requires: inputs and outputs stay.
   void replace_nodes(std::vector<Node> nodes, std::span<const int> place);
 
-  /// Dotted prefix for parameter and node names while the returned object lives.
+  /// What holds for the parameters declared while the returned object lives.
   class [[nodiscard]] Scope {
    public:
     ~Scope();
@@ -61,11 +63,16 @@ class Graph {
 
    private:
     friend class Graph;
-    Scope(Graph& graph, size_t restore) : graph_(&graph), restore_(restore) {}
+    Scope(Graph& graph, size_t prefix, double lr_scale)
+        : graph_(&graph), prefix_(prefix), lr_scale_(lr_scale) {}
     Graph* graph_;
-    size_t restore_;
+    size_t prefix_;  // what to go back to
+    double lr_scale_;
   };
+  /// A dotted prefix for parameter and node names.
   Scope scope(std::string_view name);
+  /// A factor on the learning rate, times those of the scopes around.
+  Scope lr_scope(double scale);
 
   const Shape& shape(Value value) const { return nodes_[static_cast<size_t>(value.id)].shape; }
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -78,13 +85,13 @@ class Graph {
   int64_t macs() const;
 
  private:
-  Param declare(ParamInfo info);
   int64_t node_macs(const Node& node) const;
 
   ParameterSet* parameters_;
   std::vector<Node> nodes_;
   std::vector<std::pair<std::string, Value>> inputs_, outputs_;
   std::string prefix_;
+  double lr_scale_ = 1;
 };
 
 }  // namespace kindred

@@ -42,6 +42,7 @@ struct ParamInfo {
   Init init;
   bool trainable = true;  // false: a buffer, such as a running mean
   bool decay = true;      // weight decay applies; false for norms and biases
+  bool exempt = false;    // never decays, not even where a recipe decays biases: norms
   double lr_scale = 1;    // multiplies the learning rate
   bool sharded = false;   // its rows are shared out among the ranks, see ParameterSet
   int64_t unit_rows = 1;  // of a sharded one: so many neighbours stay together
@@ -62,8 +63,9 @@ struct RowGradients {
 };
 
 /// Sharded parameters (class centres by the million) lie outside the flat blocks: rank r of R holds the rows
-/// [r ceil(n / R), (r + 1) ceil(n / R)) of n (in units of unit_rows), nobody sums their gradients over ranks, and a step brings
-/// gradients of a few rows only. Their fresh values are those of the same parameter in one piece.
+/// [r ceil(n / R), (r + 1) ceil(n / R)) of n (in units of unit_rows), nobody sums their gradients over ranks,
+/// and a step brings gradients of a few rows only. Their fresh values are those of the same parameter in one
+/// piece.
 class ParameterSet {
  public:
   /// rank: of `ranks` that share out the rows of sharded parameters.

@@ -22,11 +22,19 @@ Value batch_norm(Graph& graph, Value x, const BatchNormSpec& spec, std::string_v
   op->momentum = spec.momentum;
   op->epilogue = {spec.activation, spec.affine, static_cast<bool>(spec.residual)};
   const Shape channels{graph.shape(x)[-1]};
+  const auto parameter = [&](const char* own_name, double start) {
+    return graph.declare({.name = own_name,
+                          .file_shape = channels,
+                          .shape = {},
+                          .init = Init::value(start),
+                          .decay = false,
+                          .exempt = spec.exempt,
+                          .lr_scale = spec.lr_scale});
+  };
   std::vector<Param> params;
   {
     const auto scope = graph.scope(name);
-    params = {graph.parameter("weight", channels, Init::value(1), ParamLayout::plain, false, spec.lr_scale),
-              graph.parameter("bias", channels, Init::value(0), ParamLayout::plain, false, spec.lr_scale),
+    params = {parameter("weight", 1), parameter("bias", 0),
               graph.buffer("running_mean", channels, Init::value(0)),
               graph.buffer("running_var", channels, Init::value(1))};
   }

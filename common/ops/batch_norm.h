@@ -36,6 +36,7 @@ struct BatchNormSpec {
   double eps = 1e-5;
   double momentum = 0.1;  // of the new value
   double lr_scale = 1;
+  bool exempt = true;  // from weight decay even where a recipe decays biases
 };
 
 /// Declares weight (1) and bias (0), both without decay, and the running statistics under the scope `name`.

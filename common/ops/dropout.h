@@ -11,6 +11,9 @@ namespace kindred {
 /// Where the loss of mass is made good: survivors grow by 1 / (1 - rate) in training, or everything shrinks
 /// by 1 - rate in inference.
 enum class DropoutScale : uint8_t { upscale_in_train, downscale_in_infer };
+std::string_view dropout_scale_text(DropoutScale scale);
+/// Throws Error on any other text.
+DropoutScale parse_dropout_scale(std::string_view text);
 
 /// x [N, ...] -> same shape. Backward draws again and reads nothing.
 struct Dropout final : Op {
@@ -23,8 +26,7 @@ struct Dropout final : Op {
     return inputs[0];
   }
   std::string attributes() const override {
-    return kindred::concat("rate=", rate,
-                           scale == DropoutScale::downscale_in_infer ? " downscale_in_infer" : "");
+    return kindred::concat("rate=", rate, " ", dropout_scale_text(scale));
   }
 };
 

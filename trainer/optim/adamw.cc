@@ -33,6 +33,7 @@ class AdamW : public Optimizer {
     options.add("adamw.beta2", 0.999, "share of the old second moment, in [0, 1)");
     options.add("adamw.epsilon", 1e-8, "added to the root of the second moment");
     options.add("adamw.weight_decay", 0.01, "pulls weights (not norms and biases) to zero");
+    declare_decay_rule(options, "adamw");
   }
 
   AdamW(const Options& options, ParameterSet& parameters, Stream& stream)
@@ -40,7 +41,7 @@ class AdamW : public Optimizer {
         beta2_(options.get<double>("adamw.beta2")),
         epsilon_(options.get<double>("adamw.epsilon")),
         decay_(options.get<double>("adamw.weight_decay")),
-        update_(parameters, stream, {"first_moment", "second_moment"}) {
+        update_(parameters, stream, decay_rule(options, "adamw"), {"first_moment", "second_moment"}) {
     require_option(options, "adamw.beta1", beta1_ >= 0 && beta1_ < 1, "in [0, 1)");
     require_option(options, "adamw.beta2", beta2_ >= 0 && beta2_ < 1, "in [0, 1)");
     require_option(options, "adamw.epsilon", static_cast<float>(epsilon_) > 0, "more than 0");

@@ -5,7 +5,18 @@
 
 namespace kindred {
 
-FlatParameters::FlatParameters(ParameterSet& parameters, Stream& stream) : parameters_(parameters) {
+void declare_decay_rule(Options& options, const std::string& optimizer) {
+  options.add(optimizer + ".decay_biases", false,
+              "decay biases and learnable affine blocks too, as PaddleClas's recipes for convolutional "
+              "networks do");
+}
+
+DecayRule decay_rule(const Options& options, const std::string& optimizer) {
+  return options.get<bool>(optimizer + ".decay_biases") ? DecayRule::all_but_norms : DecayRule::weights;
+}
+
+FlatParameters::FlatParameters(ParameterSet& parameters, Stream& stream, DecayRule decay_rule)
+    : parameters_(parameters) {
   KINDRED_ASSERT(parameters.frozen());
   using Rule = std::pair<float, float>;
   std::vector<Rule> rules{{1.0f, 0.0f}};
@@ -14,7 +25,7 @@ FlatParameters::FlatParameters(ParameterSet& parameters, Stream& stream) : param
     const ParamInfo& info = parameters.info(Param{i});
     if (!info.trainable || info.sharded) continue;
     KINDRED_ASSERT(info.offset % kBlock == 0);
-    const Rule rule{static_cast<float>(info.lr_scale), info.decay ? 1.0f : 0.0f};
+    const Rule rule{static_cast<float>(info.lr_scale), decays(info, decay_rule) ? 1.0f : 0.0f};
     auto known = std::ranges::find(rules, rule);
     if (known == rules.end()) known = rules.insert(rules.end(), rule);
     const auto index = known - rules.begin();

@@ -18,13 +18,26 @@
 
 namespace kindred {
 
+/// Which parameters weight decay pulls to zero.
+enum class DecayRule : uint8_t {
+  weights,        // of convolutions and linear layers: not norms, biases, affine blocks, tables
+  all_but_norms,  // as in the recipes of PaddleClas for convolutional networks
+};
+inline bool decays(const ParamInfo& info, DecayRule rule) {
+  return info.decay || (rule == DecayRule::all_but_norms && !info.exempt);
+}
+
+/// "sgd.decay_biases" and the like: the rule that an optimiser's option asks for.
+void declare_decay_rule(Options& options, const std::string& optimizer);
+DecayRule decay_rule(const Options& options, const std::string& optimizer);
+
 /// The flat buffers with their rules. Parameters begin at multiples of 16 elements, so a byte for every 16
 /// names the rule: a quarter of a per cent of the memory that a step moves.
 class FlatParameters {
  public:
   static constexpr int64_t kBlock = 16;
 
-  FlatParameters(ParameterSet& parameters, Stream& stream);
+  FlatParameters(ParameterSet& parameters, Stream& stream, DecayRule decay_rule);
 
   /// What a kernel reads, copied into it by value.
   struct View {
@@ -53,8 +66,9 @@ template <int K>
 class SlottedUpdate {
  public:
   /// names: of the slots, as a checkpoint calls them.
-  SlottedUpdate(ParameterSet& parameters, Stream& stream, const std::array<const char*, K>& names)
-      : names_(names), flat_(parameters, stream) {
+  SlottedUpdate(ParameterSet& parameters, Stream& stream, DecayRule rule,
+                const std::array<const char*, K>& names)
+      : names_(names), decay_rule_(rule), flat_(parameters, stream, rule) {
     for (Tensor& slot : slots_) slot = make_tensor(stream, parameters.values().shape());
     for (const Param param : parameters.sharded()) {
       for (Tensor& slot : shard_slots_[param.id]) slot = make_tensor(stream, parameters.info(param).shape);
@@ -112,7 +126,8 @@ class SlottedUpdate {
     const int64_t* const row_of = rows.rows.template data<int64_t>();
     const float* const gradients = rows.values.f32();
     float* const values = flat_.parameters().value(param).f32();
-    const float own_rate = rate * static_cast<float>(info.lr_scale), decay = info.decay ? 1.0f : 0.0f;
+    const float own_rate = rate * static_cast<float>(info.lr_scale),
+                decay = decays(info, decay_rule_) ? 1.0f : 0.0f;
     launch_each(stream, rows.rows.elements() * width, [=] KINDRED_DEV(int64_t i) {
       rule(slots.place(values, row_of[i / width] * width + i % width, gradients[i] * scale, own_rate, decay));
     });
@@ -143,6 +158,7 @@ class SlottedUpdate {
   }
 
   const std::array<const char*, K> names_;
+  const DecayRule decay_rule_;
   FlatParameters flat_;
   Slots slots_;
   std::map<int, Slots> shard_slots_;  // by Param::id

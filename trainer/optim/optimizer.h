@@ -1,4 +1,5 @@
-// Optimisers work on the flat buffers: one launch for all parameters. Decay never touches norms and biases.
+// Optimisers work on the flat buffers: one launch for all parameters. Decay never touches norms, and biases
+// only when asked to.
 #pragma once
 
 #include <functional>

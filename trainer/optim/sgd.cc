@@ -28,6 +28,7 @@ class Sgd : public Optimizer {
     options.add("sgd.momentum", 0.9, "share of the last step's velocity that is kept, in [0, 1)");
     options.add("sgd.nesterov", false, "look ahead along the velocity");
     options.add("sgd.weight_decay", 1e-4, "pulls weights (not norms and biases) to zero");
+    declare_decay_rule(options, "sgd");
     options.add("sgd.decoupled", false,
                 "apply the decay to the weights and not through gradient and velocity");
   }
@@ -36,7 +37,7 @@ class Sgd : public Optimizer {
       : rule_{static_cast<float>(options.get<double>("sgd.momentum")),
               static_cast<float>(options.get<double>("sgd.weight_decay")), options.get<bool>("sgd.nesterov"),
               options.get<bool>("sgd.decoupled")},
-        update_(parameters, stream, {"velocity"}) {
+        update_(parameters, stream, decay_rule(options, "sgd"), {"velocity"}) {
     require_option(options, "sgd.momentum", rule_.momentum >= 0 && rule_.momentum < 1, "in [0, 1)");
     require_option(options, "sgd.weight_decay", rule_.decay >= 0, "at least 0");
   }

@@ -23,19 +23,20 @@ inline Options optim_options(const std::vector<std::string>& settings) {
   return options;
 }
 
-/// Three parameters: a weight [3, 7] that decays, a bias [5] that does not, and a slow weight [2] at a tenth
-/// of the rate.
+/// A weight [3, 7] that decays, a bias [5] that decays when asked to, a slow weight [2] at a tenth of the
+/// rate, and a norm [4] that never decays.
 struct Network {
   Network() {
     weight = add("weight", Shape{3, 7}, true, 1);
     bias = add("bias", Shape{5}, false, 1);
     slow = add("slow", Shape{2}, true, 0.1);
+    norm = add("norm", Shape{4}, false, 1, true);
     parameters.freeze(*stream);
   }
 
   void fill(const Tensor& tensor, float value) { std::fill_n(tensor.f32(), tensor.elements(), value); }
   void set(float value, float gradient) {
-    for (const Param param : {weight, bias, slow}) {
+    for (const Param param : {weight, bias, slow, norm}) {
       fill(parameters.value(param), value);
       fill(parameters.gradient(param), gradient);
     }
@@ -46,15 +47,16 @@ struct Network {
 
   std::unique_ptr<Stream> stream = make_stream({});
   ParameterSet parameters;
-  Param weight, bias, slow;
+  Param weight, bias, slow, norm;
 
  private:
-  Param add(const std::string& name, Shape shape, bool decay, double lr_scale) {
+  Param add(const std::string& name, Shape shape, bool decay, double lr_scale, bool exempt = false) {
     ParamInfo info;
     info.name = name;
     info.file_shape = shape;
     info.decay = decay;
     info.lr_scale = lr_scale;
+    info.exempt = exempt;
     return parameters.add(info);
   }
 };

@@ -51,6 +51,25 @@ TEST(Sgd, DecoupledDecayStaysOutOfTheVelocity) {
   expect_all(net.parameters.value(net.weight), 0.88 - 0.2 * 1.038);
 }
 
+TEST(Sgd, DecaysBiasesButNotNormsWhenAskedTo) {
+  Network net;
+  net.set(1, 0.5f);
+  const auto sgd = net.make("sgd", {"sgd.weight_decay=0.1", "sgd.decay_biases=true"});
+  sgd->step(*net.stream, 0.2, 1);
+  expect_all(net.parameters.value(net.weight), 0.88);
+  expect_all(net.parameters.value(net.bias), 0.88);
+  expect_all(net.parameters.value(net.norm), 0.9);
+}
+
+TEST(AdamW, DecaysBiasesButNotNormsWhenAskedTo) {
+  Network net;
+  net.set(1, 0.5f);
+  const auto adamw = net.make("adamw", {"adamw.weight_decay=0.1", "adamw.decay_biases=true"});
+  adamw->step(*net.stream, 0.01, 1);
+  expect_all(net.parameters.value(net.bias), 1 - 0.01 * 0.1 - 0.01);
+  expect_all(net.parameters.value(net.norm), 1 - 0.01);
+}
+
 TEST(AdamW, FirstStepIsTheRateWhateverTheGradient) {
   Network net;
   net.set(1, 0.5f);
@@ -238,7 +257,7 @@ double norm_of(const Network& net) {
 TEST(GradientNorm, IsTheRootOfTheSumOfSquares) {
   Network net;
   net.set(1, 0.5f);
-  EXPECT_DOUBLE_EQ(norm_of(net), std::sqrt(28 * 0.25));
+  EXPECT_DOUBLE_EQ(norm_of(net), std::sqrt(32 * 0.25));
   net.fill(net.parameters.gradient(net.bias), 1e25f);  // a square that float cannot hold
   EXPECT_NEAR(norm_of(net), 1e25 * std::sqrt(5.0), 1e19);
   net.parameters.gradient(net.bias).f32()[2] = std::nanf("");
