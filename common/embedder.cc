@@ -21,7 +21,7 @@ struct Embedder::Impl {
     std::unique_ptr<Program> program;
   };
   std::vector<Batch> batches;  // by size, the largest first, the last of one image
-  Tensor pixels;               // [largest, H, W, 3] on the host
+  Tensor pixels;               // [largest, H, W, C] on the host
 
   Impl(const std::string& path, Device device, int max_batch, DType computed_in)
       : info(read_model_info(path)), stream(make_stream(device)), compute(computed_in) {
@@ -35,7 +35,7 @@ struct Embedder::Impl {
     load_weights(path, parameters);
     for (int64_t size = max_batch; size > 1; size = (size + 3) / 4) add_batch(size);
     add_batch(1);
-    pixels = Tensor({batches.front().size, config.image.height, config.image.width, 3});
+    pixels = Tensor({batches.front().size, config.image.height, config.image.width, config.image.channels});
     for (Batch& batch : batches) batch.program->forward();  // kernels pack weights on their first run
     stream->wait();
   }
@@ -80,6 +80,9 @@ const ModelConfig& Embedder::config() const { return impl_->info.config; }
 void Embedder::embed(std::span<const Image> images, float* out) {
   for (const Image& image : images) {
     if (image.width < 1 || image.height < 1) fail("an image of ", image.width, "x", image.height, " pixels");
+    if (image.channels != image_spec().channels) {
+      fail("an image of ", image.channels, " channels; the model takes ", image_spec().channels);
+    }
   }
   auto batch = impl_->batches.begin();
   while (!images.empty()) {

@@ -20,10 +20,10 @@ class ColorHistogram : public PictureEmbedder {
   void embed(std::span<const Image> images, float* out) override {
     for (const Image& image : images) {
       std::array<int64_t, kCells> counts{};
-      for (size_t i = 0; i + 2 < image.rgb.size(); i += 3)
-        ++counts[static_cast<size_t>(image.rgb[i] >> 5 << 6 | image.rgb[i + 1] >> 5 << 3 |
-                                     image.rgb[i + 2] >> 5)];
-      const double pixels = static_cast<double>(image.rgb.size() / 3);
+      for (size_t i = 0; i + 2 < image.pixels.size(); i += 3)
+        ++counts[static_cast<size_t>(image.pixels[i] >> 5 << 6 | image.pixels[i + 1] >> 5 << 3 |
+                                     image.pixels[i + 2] >> 5)];
+      const double pixels = static_cast<double>(image.pixels.size() / 3);
       for (const int64_t count : counts)
         *out++ = static_cast<float>(std::sqrt(static_cast<double>(count) / pixels));
     }

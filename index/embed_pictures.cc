@@ -29,7 +29,8 @@ struct Decoded {
 /// Threads that decode the next pictures of a list; `next` hands them out in order.
 class DecodeAhead {
  public:
-  explicit DecodeAhead(std::span<const Picture> pictures) : pictures_(pictures), slots_(kWindow) {
+  DecodeAhead(std::span<const Picture> pictures, int channels)
+      : pictures_(pictures), channels_(channels), slots_(kWindow) {
     for (int i = 0; i < thread_count(); ++i) threads_.emplace_back([this] { work(); });
   }
   ~DecodeAhead() {
@@ -47,7 +48,7 @@ class DecodeAhead {
     Decoded& slot = slots_[taken_ % kWindow];
     changed_.wait(lock, [&] { return slot.ready; });
     Decoded out = std::exchange(slot, {});
-    bytes_ -= out.image.rgb.size();
+    bytes_ -= out.image.pixels.size();
     ++taken_;
     changed_.notify_all();
     return out;
@@ -64,21 +65,21 @@ class DecodeAhead {
       if (stop_ || begun_ == pictures_.size()) return;
       const size_t mine = begun_++;
       lock.unlock();
-      Decoded decoded = decode(pictures_[mine]);
+      Decoded decoded = decode(pictures_[mine], channels_);
       lock.lock();
-      bytes_ += decoded.image.rgb.size();
+      bytes_ += decoded.image.pixels.size();
       slots_[mine % kWindow] = std::move(decoded);
       changed_.notify_all();
     }
   }
 
-  static Decoded decode(const Picture& picture) {
+  static Decoded decode(const Picture& picture, int channels) {
     Decoded out;
     out.ready = true;
     try {
       const std::string bytes = read_file(picture.path, kMaxFileBytes);
       out.content_hash = sha256_hex(bytes);
-      out.image = decode_image(bytes, picture.path);
+      out.image = decode_image(bytes, picture.path, {}, channels);
     } catch (const std::exception& error) {
       out.error = error.what();
     }
@@ -86,6 +87,7 @@ class DecodeAhead {
   }
 
   const std::span<const Picture> pictures_;
+  const int channels_;
   std::vector<Decoded> slots_;  // picture i in slot i % kWindow
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -101,7 +103,7 @@ std::vector<SkippedPicture> embed_pictures(
     const std::function<void(std::span<const EmbeddedPicture>)>& sink) {
   const auto dim = static_cast<size_t>(embedder.dim());
   std::vector<SkippedPicture> skipped;
-  DecodeAhead decoder(pictures);
+  DecodeAhead decoder(pictures, embedder.image_spec().channels);
   Progress progress("embedding", "images", static_cast<int64_t>(pictures.size()));
   std::vector<float> vectors(kBatch * dim);
   for (size_t first = 0; first < pictures.size(); first += kBatch) {

@@ -18,7 +18,7 @@ class PictureEmbedder {
   /// What galleries are bound to.
   virtual std::string id() const = 0;
   virtual ImageSpec image_spec() const = 0;
-  /// out [images.size(), dim()], unit rows. Not thread-safe.
+  /// Pictures of image_spec().channels channels; out [images.size(), dim()], unit rows. Not thread-safe.
   virtual void embed(std::span<const Image> images, float* out) = 0;
 };
 

@@ -51,7 +51,7 @@ std::vector<float> EmbedBatcher::embed(std::vector<Image> images, Clock::time_po
   const auto ticket = std::make_shared<Ticket>();
   const size_t count = images.size();
   int64_t bytes = 0;
-  for (const Image& image : images) bytes += static_cast<int64_t>(image.rgb.size());
+  for (const Image& image : images) bytes += static_cast<int64_t>(image.pixels.size());
   ticket->images = std::move(images);
   ticket->vectors.resize(count * static_cast<size_t>(dim()));
   ticket->arrived = Clock::now();
@@ -89,7 +89,7 @@ EmbedBatcher::Batch EmbedBatcher::gather() {
     const size_t count = expired || ticket->exception ? left : std::min(room, left);
     for (size_t i = ticket->taken; i < ticket->taken + count; ++i) {
       Image image = std::move(ticket->images[i]);
-      queued_bytes_ -= static_cast<int64_t>(image.rgb.size());
+      queued_bytes_ -= static_cast<int64_t>(image.pixels.size());
       if (!expired && !ticket->exception) batch.images.push_back(std::move(image));
     }
     queued_images_ -= static_cast<int64_t>(count);

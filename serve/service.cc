@@ -45,6 +45,7 @@ Service::Service(Gallery gallery, std::unique_ptr<PictureEmbedder> embedder, con
     : gallery_(std::move(gallery)),
       metrics_(metrics),
       decode_limits_(options.decode),
+      channels_(embedder->image_spec().channels),
       batcher_(std::move(embedder), options.batch, metrics) {
   const GalleryInfo info = gallery_.info();
   if (info.model_id != batcher_.model_id() || info.dim != batcher_.dim()) {
@@ -64,9 +65,9 @@ Service::Service(Gallery gallery, std::unique_ptr<PictureEmbedder> embedder, con
 }
 
 void Service::warm_up() {
-  const Image grey{64, 64, std::vector<uint8_t>(64 * 64 * 3, 128)};
+  const Image blank = make_image(64, 64, channels_);
   for (const size_t count : {size_t{1}, static_cast<size_t>(8)}) {
-    const std::vector<float> rows = batcher_.embed(std::vector<Image>(count, grey), deadline_of(600'000));
+    const std::vector<float> rows = batcher_.embed(std::vector<Image>(count, blank), deadline_of(600'000));
     check_unit_rows(rows, batcher_.dim(), concat("model ", batcher_.model_id()));
     gallery_.search(rows, 1);
   }
@@ -100,7 +101,7 @@ std::optional<AppliedThreshold> Service::resolve(const ThresholdChoice& choice) 
 
 Image Service::decode(const std::string& bytes, std::string_view what) const {
   try {
-    return decode_image(bytes, what, decode_limits_);
+    return decode_image(bytes, what, decode_limits_, channels_);
   } catch (const Error& error) {
     throw Problem(422, "undecodable-image", error.what());
   }

@@ -51,6 +51,7 @@ class Service {
   Gallery gallery_;
   Metrics& metrics_;
   const DecodeLimits decode_limits_;
+  const int channels_;  // of the embedder's pictures
   EmbedBatcher batcher_;
   std::optional<AppliedThreshold> threshold_;
 };

@@ -64,16 +64,15 @@ Image upright(Image image, int orientation) {
   const bool mirror_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
   const bool mirror_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
 
-  Image out;
-  out.width = exchange ? image.height : image.width;
-  out.height = exchange ? image.width : image.height;
-  out.rgb.resize(image.rgb.size());
+  Image out = make_image(exchange ? image.height : image.width, exchange ? image.width : image.height,
+                         image.channels);
   for (int y = 0; y < out.height; ++y) {
     uint8_t* to = out.row(y);
     const int v = mirror_y ? out.height - 1 - y : y;
-    for (int x = 0; x < out.width; ++x, to += 3) {
+    for (int x = 0; x < out.width; ++x, to += image.channels) {
       const int u = mirror_x ? out.width - 1 - x : x;
-      std::memcpy(to, image.row(exchange ? u : v) + 3 * (exchange ? v : u), 3);
+      const uint8_t* from = image.row(exchange ? u : v) + image.channels * (exchange ? v : u);
+      std::memcpy(to, from, static_cast<size_t>(image.channels));
     }
   }
   return out;

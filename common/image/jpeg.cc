@@ -180,15 +180,16 @@ Image decode_jpeg(std::string_view bytes, std::string_view name, const DecodeLim
   const int64_t pixels = int64_t{image.width} * image.height;
   const int orientation = orientation_of(jpeg.info);  // the end of decoding frees the markers
   std::vector<uint8_t> inks(cmyk ? static_cast<size_t>(4 * pixels) : 0);
-  if (!read_rows(jpeg, cmyk ? inks.data() : image.rgb.data())) {
+  if (!read_rows(jpeg, cmyk ? inks.data() : image.pixels.data())) {
     fail(name, ": damaged or incomplete JPEG picture: ", jpeg.errors.text);
   }
-  if (cmyk) cmyk_to_rgb(inks.data(), jpeg.info.saw_Adobe_marker, image.rgb.data(), pixels);
+  if (cmyk) cmyk_to_rgb(inks.data(), jpeg.info.saw_Adobe_marker, image.pixels.data(), pixels);
   return upright(std::move(image), orientation);
 }
 
 std::string encode_jpeg(const Image& image, int quality) {
   KINDRED_ASSERT(image.width >= 1 && image.height >= 1 && quality >= 1 && quality <= 100);
+  KINDRED_ASSERT(image.channels == 3);
   Compressor jpeg;
   if (!write_rows(jpeg, image, quality)) {
     fail("cannot write a ", image.width, " x ", image.height, " picture as JPEG: ", jpeg.errors.text);

@@ -97,31 +97,27 @@ Image decode_png(std::string_view bytes, std::string_view name, const DecodeLimi
   if (!choose_format(reader)) fail(name, ": not a readable PNG picture: ", reader.text);
 
   Image image = make_image(static_cast<int>(png_get_image_width(reader.png, reader.info)),
-                           static_cast<int>(png_get_image_height(reader.png, reader.info)));
-  const int64_t pixels = int64_t{image.width} * image.height;
-  const bool transparent = png_get_channels(reader.png, reader.info) == 4;
-  std::vector<uint8_t> rgba(transparent ? static_cast<size_t>(4 * pixels) : 0);
-  uint8_t* target = transparent ? rgba.data() : image.rgb.data();
-  const size_t stride = png_get_rowbytes(reader.png, reader.info);
-  KINDRED_ASSERT(stride == static_cast<size_t>(image.width) * (transparent ? 4 : 3));
+                           static_cast<int>(png_get_image_height(reader.png, reader.info)),
+                           png_get_channels(reader.png, reader.info));
+  KINDRED_ASSERT(png_get_rowbytes(reader.png, reader.info) == image.row_bytes());
 
   std::vector<png_bytep> rows(static_cast<size_t>(image.height));
-  for (size_t y = 0; y < rows.size(); ++y) rows[y] = target + y * stride;
+  for (int y = 0; y < image.height; ++y) rows[static_cast<size_t>(y)] = image.row(y);
   if (!read_pixels(reader, rows.data())) fail(name, ": damaged or incomplete PNG picture: ", reader.text);
-  if (transparent) blend_over_white(rgba.data(), image.rgb.data(), pixels);
   return upright(std::move(image), orientation_of(reader));
 }
 
 std::string encode_png(const Image& image) {
-  KINDRED_ASSERT(image.width >= 1 && image.height >= 1);
+  KINDRED_ASSERT(image.width >= 1 && image.height >= 1 && image.channels >= 1 && image.channels <= 4);
+  constexpr png_uint_32 kFormats[] = {PNG_FORMAT_GRAY, PNG_FORMAT_GA, PNG_FORMAT_RGB, PNG_FORMAT_RGBA};
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
   header.width = static_cast<png_uint_32>(image.width);
   header.height = static_cast<png_uint_32>(image.height);
-  header.format = PNG_FORMAT_RGB;
+  header.format = kFormats[image.channels - 1];
   png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(header);
   std::string bytes(size, '\0');
-  if (png_image_write_to_memory(&header, bytes.data(), &size, 0, image.rgb.data(), 0, nullptr) == 0) {
+  if (png_image_write_to_memory(&header, bytes.data(), &size, 0, image.pixels.data(), 0, nullptr) == 0) {
     fail("cannot write a ", image.width, " x ", image.height, " picture as PNG: ", header.message);
   }
   bytes.resize(size);

@@ -20,22 +20,24 @@ Window middle(int line, int size) {
 Image crop(const Image& image, int x, int y, int width, int height) {
   KINDRED_ASSERT(x >= 0 && y >= 0 && width >= 1 && height >= 1);
   KINDRED_ASSERT(x + width <= image.width && y + height <= image.height);
-  const size_t bytes = static_cast<size_t>(width) * 3;
-  Image out{width, height, std::vector<uint8_t>(bytes * static_cast<size_t>(height))};
-  for (int row = 0; row < height; ++row) std::memcpy(out.row(row), image.row(y + row) + 3 * x, bytes);
+  Image out = make_image(width, height, image.channels);
+  for (int row = 0; row < height; ++row)
+    std::memcpy(out.row(row), image.row(y + row) + image.channels * x, out.row_bytes());
   return out;
 }
 
 void normalize(const Image& image, const ImageSpec& spec, float* out) {
-  float table[3][256];  // so that every pixel gets the exactly rounded quotient
-  for (size_t c = 0; c < 3; ++c) {
+  KINDRED_ASSERT(image.channels == spec.channels);
+  const auto channels = static_cast<size_t>(spec.channels);
+  float table[kMaxChannels][256];  // so that every pixel gets the exactly rounded quotient
+  for (size_t c = 0; c < channels; ++c) {
     for (int level = 0; level < 256; ++level) {
       table[c][level] = (static_cast<float>(level) / 255.0f - spec.mean[c]) / spec.std[c];
     }
   }
-  const uint8_t* in = image.rgb.data();
-  for (size_t i = 0; i < image.rgb.size(); i += 3) {
-    for (size_t c = 0; c < 3; ++c) out[i + c] = table[c][in[i + c]];
+  const uint8_t* in = image.pixels.data();
+  for (size_t i = 0; i < image.pixels.size(); i += channels) {
+    for (size_t c = 0; c < channels; ++c) out[i + c] = table[c][in[i + c]];
   }
 }
 

@@ -70,21 +70,28 @@ Taps make_taps(int in, int out, Window window, Interpolation interpolation) {
 
 uint8_t to_pixel(int32_t sum) { return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255)); }
 
-// Four 32-bit lanes: R, G, B and one unused, so that a pixel is one register.
+// Four 32-bit lanes, one for each channel that there can be, so that a pixel is one register.
 using Lanes = int32_t __attribute__((vector_size(16)));
 
 /// One row of pixels through `taps`. scratch: [in] of Lanes.
+template <int kChannels>
 void resample_row(const uint8_t* in, int width, const Taps& taps, std::vector<Lanes>& scratch, uint8_t* out) {
-  for (int x = 0; x < width; ++x)
-    scratch[static_cast<size_t>(x)] = Lanes{in[3 * x], in[3 * x + 1], in[3 * x + 2], 0};
-  for (size_t i = 0; i < taps.spans.size(); ++i, out += 3) {
+  for (int x = 0; x < width; ++x, in += kChannels) {
+    Lanes pixel{};
+    for (int c = 0; c < kChannels; ++c) pixel[c] = in[c];
+    scratch[static_cast<size_t>(x)] = pixel;
+  }
+  for (size_t i = 0; i < taps.spans.size(); ++i, out += kChannels) {
     const Lanes* pixels = scratch.data() + taps.spans[i].begin;
     const int32_t* weights = taps.row(static_cast<int>(i));
-    Lanes sum{kHalf, kHalf, kHalf, 0};
+    Lanes sum{kHalf, kHalf, kHalf, kHalf};
     for (int k = 0; k < taps.spans[i].count; ++k) sum += pixels[k] * weights[k];
-    for (int c = 0; c < 3; ++c) out[c] = to_pixel(sum[c]);
+    for (int c = 0; c < kChannels; ++c) out[c] = to_pixel(sum[c]);
   }
 }
+
+constexpr decltype(&resample_row<1>) kResampleRow[kMaxChannels] = {resample_row<1>, resample_row<2>,
+                                                                   resample_row<3>, resample_row<4>};
 
 /// One output row from `count` input rows of `bytes` bytes each. sums: [bytes].
 void blend_rows(const uint8_t* rows, size_t bytes, const int32_t* weights, int count,
@@ -100,17 +107,32 @@ void blend_rows(const uint8_t* rows, size_t bytes, const int32_t* weights, int c
   for (size_t i = 0; i < bytes; ++i) out[i] = to_pixel(sum[i]);
 }
 
-}  // namespace
+/// Colours times alpha, so that what nobody sees does not count; the other way round with `divide`. Rounded
+/// as Pillow does it.
+void scale_by_alpha(Image& image, bool divide) {
+  const int colours = image.channels - 1;
+  uint8_t* const end = image.pixels.data() + image.pixels.size();
+  for (uint8_t* pixel = image.pixels.data(); pixel < end; pixel += image.channels) {
+    const int alpha = pixel[colours];
+    if (alpha == 255 || (divide && alpha == 0)) continue;
+    for (int c = 0; c < colours; ++c) {
+      const int rounded = pixel[c] * alpha + 128;
+      pixel[c] = static_cast<uint8_t>(divide ? std::min(255, 255 * pixel[c] / alpha)
+                                             : ((rounded >> 8) + rounded) >> 8);
+    }
+  }
+}
 
-Image resize_window(const Image& image, int width, int height, Window columns, Window rows,
-                    Interpolation interpolation) {
+Image resample(const Image& image, int width, int height, Window columns, Window rows,
+               Interpolation interpolation) {
   KINDRED_ASSERT(image.width >= 1 && image.height >= 1 && columns.size >= 1 && rows.size >= 1);
   KINDRED_ASSERT(columns.begin >= 0 && columns.begin + columns.size <= width);
   KINDRED_ASSERT(rows.begin >= 0 && rows.begin + rows.size <= height);
 
   const Taps down = make_taps(image.height, height, rows, interpolation);
   const int first = down.spans.front().begin, last = down.spans.back().begin + down.spans.back().count;
-  const size_t bytes = static_cast<size_t>(columns.size) * 3;
+  Image out = make_image(columns.size, rows.size, image.channels);
+  const size_t bytes = out.row_bytes();
 
   // Pass 1, rows: only those that pass 2 reads.
   std::vector<uint8_t> narrow;
@@ -120,20 +142,31 @@ Image resize_window(const Image& image, int width, int height, Window columns, W
     std::vector<Lanes> scratch(static_cast<size_t>(image.width));
     narrow.resize(static_cast<size_t>(last - first) * bytes);
     for (int y = first; y < last; ++y) {
-      resample_row(image.row(y), image.width, across, scratch,
-                   narrow.data() + static_cast<size_t>(y - first) * bytes);
+      kResampleRow[image.channels - 1](image.row(y), image.width, across, scratch,
+                                       narrow.data() + static_cast<size_t>(y - first) * bytes);
     }
     source = narrow.data();
   }
 
   // Pass 2, columns.
-  Image out{columns.size, rows.size, std::vector<uint8_t>(bytes * static_cast<size_t>(rows.size))};
   std::vector<int32_t> sums(bytes);
   for (int y = 0; y < rows.size; ++y) {
     const Taps::Span span = down.spans[static_cast<size_t>(y)];
     blend_rows(source + static_cast<size_t>(span.begin - first) * bytes, bytes, down.row(y), span.count, sums,
                out.row(y));
   }
+  return out;
+}
+
+}  // namespace
+
+Image resize_window(const Image& image, int width, int height, Window columns, Window rows,
+                    Interpolation interpolation) {
+  if (!image.has_alpha()) return resample(image, width, height, columns, rows, interpolation);
+  Image weighted = image;
+  scale_by_alpha(weighted, false);
+  Image out = resample(weighted, width, height, columns, rows, interpolation);
+  scale_by_alpha(out, true);
   return out;
 }
 

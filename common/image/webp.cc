@@ -51,19 +51,15 @@ Image decode_webp(std::string_view bytes, std::string_view name, const DecodeLim
   if (config.input.has_animation) fail(name, ": an animated WebP; expected a single picture");
   check_limits(config.input.width, config.input.height, name, limits);
 
-  Image image = make_image(config.input.width, config.input.height);
-  const int64_t pixels = int64_t{image.width} * image.height;
   const bool transparent = config.input.has_alpha;
-  std::vector<uint8_t> rgba(transparent ? static_cast<size_t>(4 * pixels) : 0);
-  std::vector<uint8_t>& target = transparent ? rgba : image.rgb;
+  Image image = make_image(config.input.width, config.input.height, transparent ? 4 : 3);
   config.output.colorspace = transparent ? MODE_RGBA : MODE_RGB;
   config.output.is_external_memory = 1;
-  config.output.u.RGBA = {target.data(), image.width * (transparent ? 4 : 3), target.size()};
+  config.output.u.RGBA = {image.pixels.data(), static_cast<int>(image.row_bytes()), image.pixels.size()};
   status = WebPDecode(data, bytes.size(), &config);
   WebPFreeDecBuffer(&config.output);
   if (status != VP8_STATUS_OK) fail(name, ": damaged or incomplete WebP picture: ", reason(status));
 
-  if (transparent) blend_over_white(rgba.data(), image.rgb.data(), pixels);
   return upright(std::move(image), exif_orientation(find_chunk(bytes, "EXIF")));
 }
 

@@ -14,6 +14,7 @@ namespace kindred {
 namespace {
 
 constexpr int kSmallestImage = 32, kLargestImage = 4096;  // the networks halve an image five times
+constexpr double kLargestStageLr = 1000;
 constexpr int kMaxClasses = 1 << 24, kMaxEmbedding = 1 << 16;
 
 struct Backbones {
@@ -48,6 +49,17 @@ void check_image(const ImageSpec& image, std::string_view what) {
            " to ", kLargestImage);
     }
   }
+  if (image.channels < 1 || image.channels > kMaxChannels)
+    fail(what, ": the image has ", image.channels, " channels; expected 1 to ", kMaxChannels);
+}
+
+/// One factor for each stage, or none at all.
+void check_stage_lr(const std::vector<double>& factors, std::string_view arch, std::string_view what) {
+  const int stages = find_backbone(arch).stages;
+  const bool good = std::ranges::all_of(factors, [](double f) { return f >= 0 && f <= kLargestStageLr; });
+  if (good && (factors.empty() || factors.size() == static_cast<size_t>(stages))) return;
+  fail(what, ": 'stage_lr' has ", factors.size(), " factors; expected ", stages, " for ", arch,
+       ", each from 0 to ", kLargestStageLr);
 }
 
 }  // namespace
@@ -61,6 +73,8 @@ Json ModelConfig::to_json() const {
           {"stem_pool", backbone.stem_pool == BackboneOptions::StemPool::inf ? "inf" : "zero"},
           {"drop_path", backbone.drop_path},
           {"dropout", backbone.dropout},
+          {"dropout_scale", dropout_scale_text(backbone.dropout_scale)},
+          {"stage_lr", backbone.stage_lr},
           {"image", image.to_json()}};
 }
 
@@ -85,6 +99,14 @@ ModelConfig ModelConfig::from_json(const Json& json, std::string_view what) {
       pool == "inf" ? BackboneOptions::StemPool::inf : BackboneOptions::StemPool::zero;
   config.backbone.drop_path = checked<double>(json, "drop_path", 0, 0.99, what);
   config.backbone.dropout = checked<double>(json, "dropout", 0, 0.99, what);
+  const std::string scale = json_get<std::string>(json, "dropout_scale", what);
+  try {
+    config.backbone.dropout_scale = parse_dropout_scale(scale);
+  } catch (const Error& error) {
+    fail(what, ": ", error.what());
+  }
+  config.backbone.stage_lr = json_get<std::vector<double>>(json, "stage_lr", what);
+  check_stage_lr(config.backbone.stage_lr, config.arch, what);
   config.image = ImageSpec::from_json(json_get<Json>(json, "image", what), concat(what, ": image"));
   check_image(config.image, what);
   return config;
@@ -126,6 +148,13 @@ bool register_backbone(std::string canonical, std::vector<std::string> aliases, 
   return table.entries.emplace(std::move(canonical), std::move(entry)).second;
 }
 
+std::vector<double> parse_stage_lr(std::string_view text, std::string_view arch) {
+  std::vector<double> factors;
+  for (const std::string& word : split_words(text)) factors.push_back(parse_double(word, "stage_lr"));
+  check_stage_lr(factors, arch, arch);
+  return factors;
+}
+
 Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch, bool raw) {
   const BackboneEntry& entry = find_backbone(config.arch);
   if (batch < 1) fail("a batch of ", batch, " images; expected at least 1");
@@ -134,9 +163,11 @@ Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t b
          config.embedding);
   }
   check_image(config.image, config.arch);
+  check_stage_lr(config.backbone.stage_lr, config.arch, config.arch);
 
   Graph graph(parameters);
-  const Value image = graph.input("image", {batch, config.image.height, config.image.width, 3});
+  const Value image =
+      graph.input("image", {batch, config.image.height, config.image.width, config.image.channels});
   const bool with_tail = config.classes > 0 || config.neck_tail;
   const BackboneParts parts = entry.build(graph, image, config.backbone, with_tail);
   if (config.embedding > 0) {
@@ -148,7 +179,7 @@ Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t b
   graph.output("features", parts.features);
   LinearSpec spec{.outputs = config.classes};
   if (entry.classifier_std > 0) spec.init = Init::truncated_std(entry.classifier_std);
-  const Value kept = dropout(graph, parts.features, config.backbone.dropout);
+  const Value kept = dropout(graph, parts.features, config.backbone.dropout, config.backbone.dropout_scale);
   graph.output("logits", linear(graph, kept, spec, entry.classifier));
   return graph;
 }

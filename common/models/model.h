@@ -10,14 +10,23 @@
 #include "common/base/json.h"
 #include "common/engine/graph.h"
 #include "common/image/image_spec.h"
+#include "common/ops/dropout.h"
 
 namespace kindred {
 
+/// How a network is built, besides its shape. All but the stem's pool and the dropout's scale concern
+/// training alone.
 struct BackboneOptions {
   /// Padding of the HGNetV2 stem's pool: Paddle pads with -inf, timm with 0.
   enum class StemPool : uint8_t { inf, zero } stem_pool = StemPool::inf;
-  double drop_path = 0;  // Swin, training only
-  double dropout = 0;    // before the classifier, training only
+  double drop_path = 0;  // largest rate, Swin
+  double dropout = 0;    // before the classifier or the neck
+  DropoutScale dropout_scale = DropoutScale::upscale_in_train;
+  /// Factors on the learning rate, from the stem to the last stage ("lr_mult_list" of PaddleClas): none, or
+  /// one for each of the backbone's stages. What lies behind the last map learns at the full rate.
+  std::vector<double> stage_lr;
+
+  double stage_lr_of(size_t stage) const { return stage_lr.empty() ? 1 : stage_lr[stage]; }
 };
 
 /// What a backbone builds. map: [N, h, w, C] after the last stage. features: [N, F] before the classifier
@@ -26,7 +35,7 @@ struct BackboneParts {
   Value map, features;
 };
 
-/// Builds the network over image [N,H,W,3]. `with_tail`: also the layers between map and features.
+/// Builds the network over image [N,H,W,C]. `with_tail`: also the layers between map and features.
 using BackboneFn = std::function<BackboneParts(Graph&, Value image, const BackboneOptions&, bool with_tail)>;
 
 /// What the file of a model says about its network.
@@ -47,6 +56,7 @@ struct ModelConfig {
 
 struct BackboneEntry {
   BackboneFn build;
+  int stages = 5;             // that can have learning rates of their own, the stem among them
   std::string timm_name;      // "" when timm has no such network
   std::string classifier;     // timm's name of the last linear: "head.fc", "classifier"
   ImageSpec image;            // preprocessing of the public weights
@@ -60,10 +70,13 @@ const BackboneEntry& find_backbone(std::string_view name);
 /// The canonical name of any alias.
 std::string canonical_arch(std::string_view name);
 std::vector<std::string> backbone_names();
+/// Factors on the learning rate, such as "0 0.1 0.1 0.5 1", for BackboneOptions::stage_lr. Throws Error
+/// unless they are numbers from 0 on, none or one for each stage of the architecture.
+std::vector<double> parse_stage_lr(std::string_view text, std::string_view arch);
 /// For registration lines.
 bool register_backbone(std::string canonical, std::vector<std::string> aliases, BackboneEntry entry);
 
-/// The whole network for a batch: input "image" [N, H, W, 3]; outputs by config: "logits" [N, classes] or
+/// The whole network for a batch: input "image" [N, H, W, C]; outputs by config: "logits" [N, classes] or
 /// "embedding" [N, D] (and "features" [N, F]); with `raw` also "raw" [N, D], the embedding before L2.
 Graph build_model(ParameterSet& parameters, const ModelConfig& config, int64_t batch, bool raw = false);
 

@@ -41,17 +41,20 @@ Value block(Graph& graph, Value x, const Stage& stage, int layers, bool identity
   return identity ? add(graph, {y, x}) : y;
 }
 
-BackboneParts build(Graph& graph, Value x, const Variant& variant, bool with_tail) {
+BackboneParts build(Graph& graph, Value x, const Variant& variant, const BackboneOptions& options,
+                    bool with_tail) {
   {
     const auto scope = graph.scope("stem");
+    const auto rate = graph.lr_scope(options.stage_lr_of(0));
     for (int i = 0; i < 3; ++i) {
       x = conv_bn_act(graph, concat("stem.", i), x,
                       {.outputs = variant.stem[i], .kernel = 3, .stride = i == 0 ? 2 : 1});
     }
     x = max_pool(graph, x, Window::same(3, 2));
   }
-  for (int s = 0; s < 4; ++s) {
+  for (size_t s = 0; s < 4; ++s) {
     const auto scope = graph.scope(concat("stages.", s));
+    const auto rate = graph.lr_scope(options.stage_lr_of(s + 1));
     if (s > 0) x = strided_depthwise(graph, x);
     for (int b = 0; b < variant.stages[s].blocks; ++b) {
       const auto inner = graph.scope(concat("blocks.", b));
@@ -68,8 +71,8 @@ bool register_all() {
   for (const Variant& variant : kVariants) {
     register_backbone(
         concat("pphgnet_", variant.name), {},
-        {.build = [&variant](Graph& graph, Value image, const BackboneOptions&,
-                             bool with_tail) { return build(graph, image, variant, with_tail); },
+        {.build = [&variant](Graph& graph, Value image, const BackboneOptions& options,
+                             bool with_tail) { return build(graph, image, variant, options, with_tail); },
          .timm_name = concat("hgnet_", variant.name),
          .classifier = "head.fc",
          .image = imagenet_spec(224, variant.resize_short, Interpolation::bicubic)});

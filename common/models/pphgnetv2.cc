@@ -29,16 +29,17 @@ constexpr Variant kVariants[] = {
     {48, 96, 6, {{96, 192, 2}, {192, 512, 3}, {384, 1024, 6}, {768, 2048, 3}}, false},
 };
 constexpr int kFeatures = 2048;
-constexpr int kFirstLightStage = 2;
+constexpr size_t kFirstLightStage = 2;
 
-Value stem(Graph& graph, Value x, const Variant& variant, BackboneOptions::StemPool pool) {
+Value stem(Graph& graph, Value x, const Variant& variant, const BackboneOptions& options) {
   const auto scope = graph.scope("stem");
+  const auto rate = graph.lr_scope(options.stage_lr_of(0));
   const int mid = variant.stem_mid;
   x = conv_bn_act(graph, "stem1", x, {.outputs = mid, .kernel = 3, .stride = 2, .lab = variant.lab});
   // 2x2 windows keep the size by one row and column of padding at the bottom and the right.
   Value convolved = conv_bn_act(graph, "stem2a", x, {.outputs = mid / 2, .kernel = 2, .lab = variant.lab});
   convolved = conv_bn_act(graph, "stem2b", convolved, {.outputs = mid, .kernel = 2, .lab = variant.lab});
-  const bool zero = pool == BackboneOptions::StemPool::zero;
+  const bool zero = options.stem_pool == BackboneOptions::StemPool::zero;
   const Value pooled = max_pool(graph, x, Window::same(2), zero ? PoolPadding::zero : PoolPadding::lowest);
   x = concat_channels(graph, {pooled, convolved});
   x = conv_bn_act(graph, "stem3", x, {.outputs = mid, .kernel = 3, .stride = 2, .lab = variant.lab});
@@ -74,9 +75,10 @@ Value tail(Graph& graph, Value map, bool lab) {
 
 BackboneParts build(Graph& graph, Value x, const Variant& variant, const BackboneOptions& options,
                     bool with_tail) {
-  x = stem(graph, x, variant, options.stem_pool);
-  for (int s = 0; s < 4; ++s) {
+  x = stem(graph, x, variant, options);
+  for (size_t s = 0; s < 4; ++s) {
     const auto scope = graph.scope(concat("stages.", s));
+    const auto rate = graph.lr_scope(options.stage_lr_of(s + 1));
     if (s > 0) x = strided_depthwise(graph, x);
     for (int b = 0; b < variant.stages[s].blocks; ++b) {
       const auto inner = graph.scope(concat("blocks.", b));

@@ -22,6 +22,7 @@ const std::vector<std::vector<Block>> kStages = {
     {{5, 256, 1}, {5, 256, 1}, {5, 256, 1}, {5, 256, 1}},
     {{5, 512, 2, true}, {5, 512, 1, true}},
 };
+constexpr size_t kPaddleStage[] = {1, 2, 3, 4, 4, 5};  // the stem is 0
 constexpr int kStemChannels = 16, kFeatures = 1280;
 
 Value depthwise_separable(Graph& graph, Value x, const Block& block, double scale) {
@@ -45,15 +46,19 @@ Value depthwise_separable(Graph& graph, Value x, const Block& block, double scal
                       .norm_name = "bn2"});
 }
 
-BackboneParts build(Graph& graph, Value x, double scale, bool with_tail) {
-  x = conv_bn_act(graph, x,
-                  {.outputs = make_divisible(kStemChannels * scale),
-                   .kernel = 3,
-                   .stride = 2,
-                   .activation = Activation::hardswish,
-                   .conv_name = "conv_stem",
-                   .norm_name = "bn1"});
+BackboneParts build(Graph& graph, Value x, double scale, const BackboneOptions& options, bool with_tail) {
+  {
+    const auto rate = graph.lr_scope(options.stage_lr_of(0));
+    x = conv_bn_act(graph, x,
+                    {.outputs = make_divisible(kStemChannels * scale),
+                     .kernel = 3,
+                     .stride = 2,
+                     .activation = Activation::hardswish,
+                     .conv_name = "conv_stem",
+                     .norm_name = "bn1"});
+  }
   for (size_t s = 0; s < kStages.size(); ++s) {
+    const auto rate = graph.lr_scope(options.stage_lr_of(kPaddleStage[s]));
     for (size_t b = 0; b < kStages[s].size(); ++b) {
       const auto scope = graph.scope(concat("blocks.", s, ".", b));
       x = depthwise_separable(graph, x, kStages[s][b], scale);
@@ -77,8 +82,10 @@ bool register_all() {
   for (const Scale& scale : scales) {
     register_backbone(
         concat("pplcnet_", scale.name), {},
-        {.build = [value = scale.value](Graph& graph, Value image, const BackboneOptions&,
-                                        bool with_tail) { return build(graph, image, value, with_tail); },
+        {.build = [value = scale.value](
+                      Graph& graph, Value image, const BackboneOptions& options,
+                      bool with_tail) { return build(graph, image, value, options, with_tail); },
+         .stages = 6,
          .timm_name = scale.timm,
          .classifier = "classifier",
          .image = imagenet_spec(224, 256, Interpolation::bilinear)});

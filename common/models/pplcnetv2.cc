@@ -94,9 +94,14 @@ Value tail(Graph& graph, Value map, const Variant& variant) {
   return variant.plain_tail ? x : activation(graph, x, Activation::relu);
 }
 
-BackboneParts build(Graph& graph, Value x, const Variant& variant, bool with_tail) {
-  x = stem(graph, x, variant.scale);
-  for (int s = 0; s < 4; ++s) {
+BackboneParts build(Graph& graph, Value x, const Variant& variant, const BackboneOptions& options,
+                    bool with_tail) {
+  {
+    const auto rate = graph.lr_scope(options.stage_lr_of(0));
+    x = stem(graph, x, variant.scale);
+  }
+  for (size_t s = 0; s < 4; ++s) {
+    const auto rate = graph.lr_scope(options.stage_lr_of(s + 1));
     const Stage& stage = kStages[s];
     const int64_t outputs = make_divisible(2 * stage.channels * variant.scale);
     const int stride = s == 3 ? variant.last_stride : 2;
@@ -112,8 +117,8 @@ bool register_all() {
   for (const Variant& variant : kVariants) {
     register_backbone(
         concat("pplcnetv2_", variant.name), {},
-        {.build = [&variant](Graph& graph, Value image, const BackboneOptions&,
-                             bool with_tail) { return build(graph, image, variant, with_tail); },
+        {.build = [&variant](Graph& graph, Value image, const BackboneOptions& options,
+                             bool with_tail) { return build(graph, image, variant, options, with_tail); },
          .timm_name = variant.timm,
          .classifier = "classifier",
          .image = imagenet_spec(224, 256, Interpolation::bilinear)});

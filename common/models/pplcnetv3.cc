@@ -34,7 +34,7 @@ Value branched_layer(Graph& graph, std::string_view name, Value x, ConvBnAct spe
   spec.activation = Activation::none;
   std::vector<Value> sum;
   if (graph.shape(x)[-1] == spec.outputs && spec.stride == 1)
-    sum.push_back(batch_norm(graph, x, {}, "identity"));
+    sum.push_back(batch_norm(graph, x, {.exempt = false}, "identity"));
   for (int b = 0; b < kBranches; ++b) sum.push_back(conv_bn_act(graph, concat("conv_kxk.", b), x, spec));
   if (spec.kernel > 1) {
     spec.kernel = 1;
@@ -58,13 +58,17 @@ Value block(Graph& graph, Value x, const Block& block, double scale) {
   return branched_layer(graph, "pw_conv", x, {.outputs = make_divisible(block.out * scale, kDivisor)});
 }
 
-BackboneParts build(Graph& graph, Value x, double scale, bool with_tail) {
-  x = conv_bn_act(graph, "conv1", x,
-                  {.outputs = make_divisible(kStemChannels * scale, kDivisor),
-                   .kernel = 3,
-                   .stride = 2,
-                   .activation = Activation::none});
+BackboneParts build(Graph& graph, Value x, double scale, const BackboneOptions& options, bool with_tail) {
+  {
+    const auto rate = graph.lr_scope(options.stage_lr_of(0));
+    x = conv_bn_act(graph, "conv1", x,
+                    {.outputs = make_divisible(kStemChannels * scale, kDivisor),
+                     .kernel = 3,
+                     .stride = 2,
+                     .activation = Activation::none});
+  }
   for (size_t s = 0; s < kStages.size(); ++s) {
+    const auto rate = graph.lr_scope(options.stage_lr_of(s + 1));
     for (size_t b = 0; b < kStages[s].size(); ++b) {
       const auto scope = graph.scope(concat("blocks", kFirstStage + s, ".", b));
       x = block(graph, x, kStages[s][b], scale);
@@ -81,8 +85,9 @@ bool register_all() {
   for (const auto& [name, scale] : scales) {
     register_backbone(
         concat("pplcnetv3_", name), {},
-        {.build = [value = scale](Graph& graph, Value image, const BackboneOptions&,
-                                  bool with_tail) { return build(graph, image, value, with_tail); },
+        {.build = [value = scale](Graph& graph, Value image, const BackboneOptions& options,
+                                  bool with_tail) { return build(graph, image, value, options, with_tail); },
+         .stages = 6,
          .timm_name = "",
          .classifier = "fc",
          .image = imagenet_spec(224, 256, Interpolation::bilinear)});

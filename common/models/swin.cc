@@ -82,11 +82,16 @@ Value embed_patches(Graph& graph, Value image, int channels) {
 
 BackboneParts build(Graph& graph, Value image, const Variant& variant, const BackboneOptions& options,
                     bool with_tail) {
-  Value x = embed_patches(graph, image, variant.channels);
+  Value x;
+  {
+    const auto rate = graph.lr_scope(options.stage_lr_of(0));
+    x = embed_patches(graph, image, variant.channels);
+  }
   const int blocks = variant.depths[0] + variant.depths[1] + variant.depths[2] + variant.depths[3];
   int done = 0;
-  for (int stage = 0; stage < 4; ++stage) {
+  for (size_t stage = 0; stage < 4; ++stage) {
     const auto scope = graph.scope(concat("layers.", stage));
+    const auto rate = graph.lr_scope(options.stage_lr_of(stage + 1));
     if (stage > 0) x = downsample(graph, x);
     for (int b = 0; b < variant.depths[stage]; ++b, ++done) {
       const auto inner = graph.scope(concat("blocks.", b));

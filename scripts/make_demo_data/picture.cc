@@ -161,9 +161,9 @@ void blur(Canvas& canvas, double sigma) {
 
 Image develop(const Canvas& canvas, double noise, Random& random) {
   Image image{canvas.size, canvas.size, std::vector<uint8_t>(canvas.values.size())};
-  for (size_t i = 0; i < image.rgb.size(); ++i) {
+  for (size_t i = 0; i < image.pixels.size(); ++i) {
     const double value = canvas.values[i] + (noise > 0 ? noise * random.normal() : 0);
-    image.rgb[i] = static_cast<uint8_t>(std::clamp(value + 0.5, 0.0, 255.0));
+    image.pixels[i] = static_cast<uint8_t>(std::clamp(value + 0.5, 0.0, 255.0));
   }
   return image;
 }

@@ -162,7 +162,7 @@ TEST_F(DemoData, DrawingHashIgnoresShiftAndScaleButNotShape) {
 TEST_F(DemoData, PicturesAreAFunctionOfTheirDraws) {
   const auto make = [](double difficulty, uint64_t draw) {
     Random random(1, {draw, 0, 0});
-    return make_picture(square(), 32, Distortion::at(difficulty), random).rgb;
+    return make_picture(square(), 32, Distortion::at(difficulty), random).pixels;
   };
   EXPECT_EQ(make(1, 5), make(1, 5));
   EXPECT_NE(make(1, 5), make(1, 6));

@@ -1,6 +1,7 @@
 // Random brightness, contrast, saturation and hue. All four are linear in the colour, so that they are one 3
 // x 3 matrix and one offset per picture, applied in one pass and clipped once. Source: Haeberli, "Matrix
-// operations for image processing", 1993; ranges as torchvision's ColorJitter has them.
+// operations for image processing", 1993; ranges as torchvision's ColorJitter has them. Grey pictures have
+// brightness and contrast only; alpha stays.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -44,11 +45,15 @@ Matrix hue_matrix(double turns) {
   return product(from_yiq, product({{{1, 0, 0}, {0, c, -s}, {0, s, c}}}, to_yiq));
 }
 
+/// How many channels hold colour: 1 or 3.
+size_t colours(const Image& image) { return image.channels < 3 ? 1 : 3; }
+
 double mean_luma(const Image& image) {
   std::array<int64_t, 3> sums{};
-  for (size_t i = 0; i < image.rgb.size(); i += 3) {
-    for (size_t c = 0; c < 3; ++c) sums[c] += image.rgb[i + c];
+  for (size_t i = 0; i < image.pixels.size(); i += static_cast<size_t>(image.channels)) {
+    for (size_t c = 0; c < colours(image); ++c) sums[c] += image.pixels[i + c];
   }
+  if (colours(image) == 1) sums.fill(sums[0]);
   double luma = 0;
   for (size_t c = 0; c < 3; ++c) luma += kLuma[c] * static_cast<double>(sums[c]);
   return luma / (static_cast<double>(image.width) * image.height);
@@ -87,13 +92,17 @@ class ColorJitter : public Transform {
     for (size_t i = 0; i < 3; ++i) {
       for (size_t j = 0; j < 3; ++j) matrix[i][j] = static_cast<float>(brightness * contrast * colour[i][j]);
     }
-    for (size_t i = 0; i < image.rgb.size(); i += 3) {
-      uint8_t* pixel = image.rgb.data() + i;
-      const float red = pixel[0], green = pixel[1], blue = pixel[2];
-      for (int c = 0; c < 3; ++c) {
-        const float value = matrix[c][0] * red + matrix[c][1] * green + matrix[c][2] * blue + offset;
-        pixel[c] = static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f));
+    const auto to_level = [](float value) { return static_cast<uint8_t>(std::clamp(value, 0.0f, 255.0f)); };
+    const auto grey_gain = static_cast<float>(brightness * contrast);
+    for (size_t i = 0; i < image.pixels.size(); i += static_cast<size_t>(image.channels)) {
+      uint8_t* pixel = image.pixels.data() + i;
+      if (colours(image) == 1) {
+        pixel[0] = to_level(grey_gain * pixel[0] + offset);
+        continue;
       }
+      const float red = pixel[0], green = pixel[1], blue = pixel[2];
+      for (int c = 0; c < 3; ++c)
+        pixel[c] = to_level(matrix[c][0] * red + matrix[c][1] * green + matrix[c][2] * blue + offset);
     }
   }
 

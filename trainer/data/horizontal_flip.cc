@@ -1,5 +1,5 @@
 // Left and right exchanged, half the time.
-#include <utility>  // swap
+#include <algorithm>  // swap_ranges
 
 #include "trainer/data/transform.h"
 
@@ -19,9 +19,9 @@ class HorizontalFlip : public Transform {
     if (random.uniform() >= probability_) return;
     for (int y = 0; y < image.height; ++y) {
       uint8_t* left = image.row(y);
-      uint8_t* right = left + 3 * (image.width - 1);
-      for (; left < right; left += 3, right -= 3) {
-        for (int c = 0; c < 3; ++c) std::swap(left[c], right[c]);
+      uint8_t* right = left + image.channels * (image.width - 1);
+      for (; left < right; left += image.channels, right -= image.channels) {
+        std::swap_ranges(left, left + image.channels, right);
       }
     }
   }

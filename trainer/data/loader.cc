@@ -128,7 +128,7 @@ std::optional<Loader::Impl::Ticket> Loader::Impl::take_ticket() {
     for (const int64_t id : batch.sample_ids) {
       batch.labels.push_back(dataset.items[static_cast<size_t>(id)].label);
     }
-    batch.images = Tensor({rows, options.image.height, options.image.width, 3});
+    batch.images = Tensor({rows, options.image.height, options.image.width, options.image.channels});
     filling->rows_left = rows;
     ring.push_back(std::move(filling));
     rows_handed_out = 0;
@@ -177,9 +177,9 @@ std::optional<Image> Loader::Impl::try_load(int64_t id) {
   }
   if (known != nullptr) return *known;
   try {
-    Image image = load_image(dataset.items[index].path, limits);
+    Image image = load_image(dataset.items[index].path, limits, options.image.channels);
     const std::lock_guard lock(mutex);
-    const auto bytes = static_cast<int64_t>(image.rgb.size());
+    const auto bytes = static_cast<int64_t>(image.pixels.size());
     if (!cache.empty() && cache[index].width == 0 && cached_bytes + bytes <= options.cache_bytes) {
       cache[index] = image;
       cached_bytes += bytes;

@@ -27,14 +27,17 @@ class PadCrop : public Transform {
     const auto shift_x = static_cast<int>(random.below(2 * reach_x + 1)) - reach_x;
     const auto shift_y = static_cast<int>(random.below(2 * reach_y + 1)) - reach_y;
 
-    const std::array<uint8_t, 3> fill = mean_colour(spec_);
+    const std::array<uint8_t, kMaxChannels> fill = mean_colour(spec_);
+    const int channels = whole.channels;
     image = whole;
-    for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = fill[i % 3];
+    for (size_t i = 0; i < image.pixels.size(); ++i)
+      image.pixels[i] = fill[i % static_cast<size_t>(channels)];
     const int width = whole.width - std::abs(shift_x);
     for (int y = std::max(0, shift_y); y < std::min(whole.height, whole.height + shift_y); ++y) {
       if (width <= 0) break;
-      std::memcpy(image.row(y) + 3 * std::max(0, shift_x), whole.row(y - shift_y) + 3 * std::max(0, -shift_x),
-                  static_cast<size_t>(width) * 3);
+      std::memcpy(image.row(y) + channels * std::max(0, shift_x),
+                  whole.row(y - shift_y) + channels * std::max(0, -shift_x),
+                  static_cast<size_t>(width) * static_cast<size_t>(channels));
     }
   }
 

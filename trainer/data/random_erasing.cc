@@ -35,13 +35,14 @@ class RandomErasing : public Transform {
     const auto left = static_cast<int>(random.below(image.width - width + 1));
     const auto top = static_cast<int>(random.below(image.height - height + 1));
     for (int y = top; y < top + height; ++y) {
-      for (int x = left; x < left + width; ++x) std::copy(fill_.begin(), fill_.end(), image.row(y) + 3 * x);
+      for (int x = left; x < left + width; ++x)
+        std::copy_n(fill_.begin(), image.channels, image.row(y) + image.channels * x);
     }
   }
 
  private:
   const double probability_, area_max_, area_min_, log_aspect_;
-  const std::array<uint8_t, 3> fill_;
+  const std::array<uint8_t, kMaxChannels> fill_;
 };
 
 KINDRED_TRANSFORM("random_erasing", RandomErasing, "a random rectangle painted over");

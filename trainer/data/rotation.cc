@@ -32,7 +32,7 @@ class Rotation : public Transform {
     const Image source = image;
     for (int y = 0; y < image.height; ++y) {
       uint8_t* out = image.row(y);
-      for (int x = 0; x < image.width; ++x, out += 3) {
+      for (int x = 0; x < image.width; ++x, out += image.channels) {
         const float dx = static_cast<float>(x) - middle_x, dy = static_cast<float>(y) - middle_y;
         sample(source, middle_x + c * dx - s * dy, middle_y + s * dx + c * dy, out);
       }
@@ -44,20 +44,22 @@ class Rotation : public Transform {
   void sample(const Image& source, float x, float y, uint8_t* out) const {
     const int left = static_cast<int>(std::floor(x)), top = static_cast<int>(std::floor(y));
     const float right_share = x - static_cast<float>(left), bottom_share = y - static_cast<float>(top);
-    std::array<float, 3> sum{0.5f, 0.5f, 0.5f};  // 0.5 rounds
+    const auto channels = static_cast<size_t>(source.channels);
+    std::array<float, kMaxChannels> sum;
+    sum.fill(0.5f);  // 0.5 rounds
     for (int corner = 0; corner < 4; ++corner) {
       const int u = left + corner % 2, v = top + corner / 2;
       const float share =
           (corner % 2 ? right_share : 1 - right_share) * (corner / 2 ? bottom_share : 1 - bottom_share);
       const bool inside = u >= 0 && v >= 0 && u < source.width && v < source.height;
-      const uint8_t* pixel = inside ? source.row(v) + 3 * u : fill_.data();
-      for (size_t c = 0; c < 3; ++c) sum[c] += share * static_cast<float>(pixel[c]);
+      const uint8_t* pixel = inside ? source.row(v) + source.channels * u : fill_.data();
+      for (size_t c = 0; c < channels; ++c) sum[c] += share * static_cast<float>(pixel[c]);
     }
-    for (size_t c = 0; c < 3; ++c) out[c] = static_cast<uint8_t>(std::clamp(sum[c], 0.0f, 255.0f));
+    for (size_t c = 0; c < channels; ++c) out[c] = static_cast<uint8_t>(std::clamp(sum[c], 0.0f, 255.0f));
   }
 
   const double degrees_, probability_;
-  const std::array<uint8_t, 3> fill_;
+  const std::array<uint8_t, kMaxChannels> fill_;
 };
 
 KINDRED_TRANSFORM("rotation", Rotation, "the picture turned by a random angle");

@@ -40,9 +40,9 @@ double option_in_range(const Options& options, const std::string& name, double l
   return value;
 }
 
-std::array<uint8_t, 3> mean_colour(const ImageSpec& spec) {
-  std::array<uint8_t, 3> colour;
-  for (size_t c = 0; c < 3; ++c) {
+std::array<uint8_t, kMaxChannels> mean_colour(const ImageSpec& spec) {
+  std::array<uint8_t, kMaxChannels> colour;
+  for (size_t c = 0; c < colour.size(); ++c) {
     colour[c] = static_cast<uint8_t>(std::clamp(std::lround(spec.mean[c] * 255), 0L, 255L));
   }
   return colour;

@@ -41,7 +41,7 @@ std::vector<std::unique_ptr<Transform>> make_transforms(const std::vector<std::s
 double option_in_range(const Options& options, const std::string& name, double low, double high);
 
 /// The colour that becomes zero (to half a grey level) after normalising: what augmentations paint with.
-std::array<uint8_t, 3> mean_colour(const ImageSpec& spec);
+std::array<uint8_t, kMaxChannels> mean_colour(const ImageSpec& spec);
 
 }  // namespace kindred
 

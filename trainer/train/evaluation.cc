@@ -27,12 +27,12 @@ EvaluationResult Evaluator::run() {
   const auto n = static_cast<int64_t>(dataset_.items.size());
   const int64_t ranks = communicator_.size(), rank = communicator_.rank(), dim = config_.embedding;
   const ImageSpec& spec = config_.image;
-  const int64_t pixels = int64_t{spec.height} * spec.width * 3;
+  const int64_t pixels = int64_t{spec.height} * spec.width * spec.channels;
 
   // Picture i belongs to rank i % ranks, as its row i / ranks.
   Tensor mine(Shape{rows_, dim}), all(Shape{rows_ * ranks, dim});
   Tensor usable(Shape{rows_}, DType::i64), all_usable(Shape{rows_ * ranks}, DType::i64);
-  Tensor images(Shape{batch_, spec.height, spec.width, 3});
+  Tensor images(Shape{batch_, spec.height, spec.width, spec.channels});
   for (int64_t first = 0; first < rows_; first += batch_) {
     const int64_t count = std::min(batch_, rows_ - first);
     parallel_for(count, [&](int64_t i) {
@@ -40,7 +40,7 @@ EvaluationResult Evaluator::run() {
       if (item >= n) return;
       const std::string& path = dataset_.items[static_cast<size_t>(item)].path;
       try {
-        preprocess(load_image(path), spec, images.f32() + i * pixels);
+        preprocess(load_image(path, {}, spec.channels), spec, images.f32() + i * pixels);
         usable.data<int64_t>()[first + i] = 1;
       } catch (const Error& error) {
         log_warning(error.what(), "; left out of the evaluation");

@@ -34,8 +34,16 @@ void declare_train_options(Options& options) {
   options.add<bool>("model.tail", false,
                     "embed the classifier's input features instead of the pooled last map");
   options.add<int64_t>("model.image_size", 224, "height and width of the network's input");
+  options.add<int64_t>("model.channels", 3,
+                       "of the network's input: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha");
   options.add<double>("model.drop_path", 0, "largest rate of dropped residual paths (Swin)");
   options.add<double>("model.dropout", 0, "rate of dropout before the last linear layer");
+  options.add<Text>("model.dropout_scale", "upscale_in_train",
+                    "survivors of dropout grow in training (upscale_in_train), or everything shrinks in "
+                    "inference (downscale_in_infer, PaddleClas)");
+  options.add<Text>("model.stage_lr", "",
+                    "factors on the learning rate from the stem to the last stage, such as '0 0.1 0.1 0.5 1'; "
+                    "empty: 1 for all");
   options.add<Text>(
       "model.weights", "",
       "start from the backbone of this .safetensors file (ours or timm's) instead of fresh weights");
@@ -126,6 +134,15 @@ class Reader {
     return value;
   }
   Text text(const char* name) const { return options_.get<Text>(name); }
+  /// parse(text); its Error becomes a UsageError.
+  template <class F>
+  auto parsed(const char* name, F parse) const {
+    try {
+      return parse(text(name));
+    } catch (const Error& error) {
+      fail_usage(options_.source(name), ": ", error.what());
+    }
+  }
   bool flag(const char* name) const { return options_.get<bool>(name); }
   [[noreturn]] void fail_value(const char* name, const Text& found, const Text& expected) const {
     if (!options_.given(name)) fail_usage("option '", name, "' is missing; expected ", expected);
@@ -167,8 +184,13 @@ TrainConfig read_train_config(const Options& options) {
   config.model.neck_tail = read.flag("model.tail");
   config.model.backbone.drop_path = read.real("model.drop_path", 0, 0.99);
   config.model.backbone.dropout = read.real("model.dropout", 0, 0.99);
+  config.model.backbone.dropout_scale = read.parsed("model.dropout_scale", parse_dropout_scale);
+  config.model.backbone.stage_lr = read.parsed(
+      "model.stage_lr", [&](const Text& text) { return parse_stage_lr(text, config.model.arch); });
   const int size = static_cast<int>(read.whole("model.image_size", 32, 4096));
   config.model.image.height = config.model.image.width = size;
+  config.model.image = with_channels(
+      config.model.image, static_cast<int>(read.whole("model.channels", 1, kMaxChannels)));
   config.weights = read.text("model.weights");
   config.weights_fit = read.flag("model.allow_partial") ? Fit::partial : Fit::exact;
 

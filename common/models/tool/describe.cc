@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "common/models/counts.h"
 #include "common/models/model_file.h"
 #include "common/models/tool/tool.h"
 
@@ -9,89 +10,97 @@ namespace kindred {
 
 namespace {
 
-struct Stage {
-  std::string name;
-  Shape output;
-  int64_t parameters = 0, macs = 0;
-};
-
-/// "stages.2.blocks.0.conv" -> "stages.2", "stem.stem1.conv" -> "stem".
-std::string stage_name(const std::string& node) {
-  const size_t first = node.find('.');
-  if (first == std::string::npos) return node;
-  const size_t second = node.find('.', first + 1);
-  const std::string next = node.substr(first + 1, second == std::string::npos ? second : second - first - 1);
-  const bool number = !next.empty() && next.find_first_not_of("0123456789") == std::string::npos;
-  return number ? concat(node.substr(0, first), ".", next) : node.substr(0, first);
-}
-
-/// Nodes with one first name are a stage; batch norms and nodes without a scope belong to the stage before
-/// them.
-std::vector<Stage> stages_of(const Graph& graph) {
-  std::vector<Stage> stages;
-  for (const Node& node : graph.nodes()) {
-    if (!node.op) continue;
-    const std::string name = stage_name(node.name);
-    const bool joins = !stages.empty() &&
-                       (name == node.op->type() || (node.op->type() == "batch_norm" && name == node.name));
-    if (stages.empty() || (!joins && stages.back().name != name))
-      stages.push_back({.name = name, .output = {}});
-    Stage& stage = stages.back();
-    if (name != node.op->type()) stage.output = node.shape;  // the pool before a head is not the stage's
-    for (const Param param : node.parameters) {
-      const ParamInfo& info = graph.parameters().info(param);
-      if (info.trainable) stage.parameters += info.shape.elements();
-    }
-    std::vector<Shape> inputs;
-    for (const Value value : node.inputs) inputs.push_back(graph.shape(value));
-    stage.macs += node.op->macs(inputs);
-  }
-  return stages;
-}
-
 std::string image_text(const ImageSpec& image) {
   const char* filter = image.interpolation == Interpolation::bilinear ? "bilinear" : "bicubic";
-  const std::string size = concat(image.height, "x", image.width);
+  constexpr const char* kChannels[kMaxChannels] = {"grey", "grey and alpha", "RGB", "RGB and alpha"};
+  const std::string size = concat(image.height, "x", image.width, " ", kChannels[image.channels - 1]);
   if (image.resize == ResizeMode::stretch) return concat(size, ", stretched, ", filter);
   return concat(size, ", the middle of a picture with its short side at ", image.resize_short, ", ", filter);
 }
 
 void print_line(const char* key, const std::string& value) { std::printf("%-13s%s\n", key, value.c_str()); }
 
+std::string millions(int64_t macs, int decimals) { return fixed(static_cast<double>(macs) * 1e-6, decimals); }
+
 void print_network(const ModelConfig& config) {
-  const BackboneEntry& entry = find_backbone(config.arch);
+  const std::string& timm = find_backbone(config.arch).timm_name;
   ParameterSet parameters;
   const Graph graph = build_model(parameters, config, 1);
-  int64_t buffers = 0;
-  for (int i = 0; i < parameters.count(); ++i) {
-    const ParamInfo& info = parameters.info({i});
-    if (!info.trainable) buffers += info.shape.elements();
-  }
-  print_line("architecture",
-             entry.timm_name.empty() ? config.arch : concat(config.arch, " (timm: ", entry.timm_name, ")"));
+  const NetworkCounts counts = count_network(graph);
+  print_line("architecture", timm.empty() ? config.arch : concat(config.arch, " (timm: ", timm, ")"));
   print_line("image", image_text(config.image));
   for (const auto& [name, value] : graph.outputs())
     print_line("output", concat(name, " ", graph.shape(value)));
-  print_line("parameters", concat(grouped(parameters.trainable_elements()), ", and ", grouped(buffers),
-                                  " in running statistics"));
-  print_line("MACs", concat(grouped(graph.macs()), " an image"));
-  std::printf("\n%-16s%-20s%14s%12s\n", "stage", "output", "parameters", "MMACs");
-  for (const Stage& stage : stages_of(graph)) {
-    std::printf("%-16s%-20s%14s%12s\n", stage.name.c_str(), stage.output.text().c_str(),
-                grouped(stage.parameters).c_str(), fixed(static_cast<double>(stage.macs) * 1e-6, 2).c_str());
+  print_line("parameters",
+             concat(grouped(counts.parameters), ", and ", grouped(counts.buffers), " in running statistics"));
+  print_line("MACs", concat(grouped(counts.macs), " an image"));
+  if (counts.fused_macs != counts.macs) {
+    print_line("inference", concat(grouped(counts.fused_parameters), " parameters and ",
+                                   grouped(counts.fused_macs), " MACs, branches merged"));
   }
+  std::printf("\n%-16s%-20s%14s%12s\n", "stage", "output", "parameters", "MMACs");
+  for (const StageCounts& stage : count_stages(graph)) {
+    std::printf("%-16s%-20s%14s%12s\n", stage.name.c_str(), stage.output.text().c_str(),
+                grouped(stage.parameters).c_str(), millions(stage.macs, 2).c_str());
+  }
+}
+
+Json dims(const Shape& shape) {
+  Json list = Json::array();
+  for (int i = 0; i < shape.rank(); ++i) list.push_back(shape[i]);
+  return list;
+}
+
+/// The same numbers for programs.
+Json network_json(const ModelConfig& config) {
+  ParameterSet parameters;
+  const Graph graph = build_model(parameters, config, 1);
+  const NetworkCounts counts = count_network(graph);
+  Json outputs = Json::object(), stages = Json::array();
+  for (const auto& [name, value] : graph.outputs()) outputs[name] = dims(graph.shape(value));
+  for (const StageCounts& stage : count_stages(graph)) {
+    stages.push_back({{"name", stage.name},
+                      {"output", dims(stage.output)},
+                      {"parameters", stage.parameters},
+                      {"macs", stage.macs}});
+  }
+  return {{"config", config.to_json()},
+          {"timm", find_backbone(config.arch).timm_name},
+          {"outputs", outputs},
+          {"parameters", counts.parameters},
+          {"running_statistics", counts.buffers},
+          {"macs", counts.macs},
+          {"inference", {{"parameters", counts.fused_parameters}, {"macs", counts.fused_macs}}},
+          {"stages", stages}};
+}
+
+/// What others wrote into the file.
+std::map<std::string, std::string> foreign_metadata(const ModelInfo& info) {
+  std::map<std::string, std::string> rest = info.metadata;
+  std::erase_if(
+      rest, [](const auto& entry) { return entry.first.starts_with("kindred.") || entry.first == "format"; });
+  return rest;
 }
 
 void print_file(const std::string& path) {
   const ModelInfo info = read_model_info(path);
   print_line("file", path);
   print_line("model id", info.model_id);
-  for (const auto& [key, value] : info.metadata) {
-    if (!key.starts_with("kindred.") && key != "format")
-      print_line("metadata", concat(key, ": ", value.substr(0, 200)));
-  }
+  for (const auto& [key, value] : foreign_metadata(info))
+    print_line("metadata", concat(key, ": ", value.substr(0, 200)));
   print_network(info.config);
 }
+
+Json file_json(const std::string& path) {
+  const ModelInfo info = read_model_info(path);
+  Json json = network_json(info.config);
+  json["file"] = path;
+  json["model_id"] = info.model_id;
+  json["metadata"] = foreign_metadata(info);
+  return json;
+}
+
+void print_json(const Json& json) { std::printf("%s\n", json.dump(2).c_str()); }
 
 }  // namespace
 
@@ -108,8 +117,7 @@ int model_list(int argc, const char* const* argv) {
     const Graph graph = build_model(parameters, config, 1);
     std::printf("%-21s%-33s%6d%14s%12s\n", name.c_str(),
                 entry.timm_name.empty() ? "-" : entry.timm_name.c_str(), entry.image.height,
-                grouped(parameters.trainable_elements()).c_str(),
-                fixed(static_cast<double>(graph.macs()) * 1e-6, 1).c_str());
+                grouped(parameters.trainable_elements()).c_str(), millions(graph.macs(), 1).c_str());
   }
   return 0;
 }
@@ -118,21 +126,24 @@ int model_info(int argc, const char* const* argv) {
   Options options("kindred-model info",
                   "Describes a model file, or an architecture as the options would make it.");
   options.positional("model", "a model file or the name of an architecture", 1, 1);
+  options.add<bool>("json", false, "print JSON");
   add_network_options(options);
   if (options.parse(argc, argv) == Options::Outcome::done) return 0;
   const std::string& model = options.get<std::vector<std::string>>("model").front();
   // Names of architectures have no slash, and no suffix but timm's tags.
   const bool file = model.find('/') != std::string::npos || model.ends_with(".safetensors") ||
                     std::filesystem::exists(model);
+  const bool json = options.get<bool>("json");
   if (!file) {
-    print_network(network_config(options, model));
+    const ModelConfig config = network_config(options, model);
+    json ? print_json(network_json(config)) : print_network(config);
     return 0;
   }
-  for (const char* name : {"classes", "embedding", "tail", "bnneck", "image-size", "stem-pool"}) {
+  for (const char* name : {"classes", "embedding", "tail", "bnneck", "image-size", "channels", "stem-pool"}) {
     if (options.given(name))
       fail_usage("--", name, " is for architectures; '", model, "' is a file, which has its own");
   }
-  print_file(model);
+  json ? print_json(file_json(model)) : print_file(model);
   return 0;
 }
 

@@ -25,6 +25,7 @@ void add_network_options(Options& options) {
   options.add<bool>("tail", false, "embed the classifier's input features instead of the pooled last map");
   options.add<bool>("bnneck", false, "batch norm between the last linear layer and the L2 norm");
   options.add<int64_t>("image-size", 0, "height and width of the input; 0: that of the public weights");
+  options.add<int64_t>("channels", 3, "of the input: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha");
   add_stem_pool_option(options);
 }
 
@@ -52,7 +53,8 @@ ModelConfig network_config(const Options& options, std::string_view arch) {
     if (options.get<bool>(name) && config.embedding == 0) fail_usage("--", name, " needs --embedding");
   }
   config.backbone.stem_pool = stem_pool_option(options);
-  config.image = find_backbone(config.arch).image;
+  const auto channels = static_cast<int>(whole_option(options, "channels", 1, kMaxChannels));
+  config.image = with_channels(find_backbone(config.arch).image, channels);
   if (const int64_t size = whole_option(options, "image-size", 0, 4096); size > 0) {
     const double growth = static_cast<double>(size) / config.image.height;
     config.image.resize_short = static_cast<int>(std::lround(config.image.resize_short * growth));

@@ -25,16 +25,17 @@ Tensor to_nhwc(const Tensor& images) {
 }
 
 void add_input_option(Options& options) {
-  options.add<std::string>("input", "", ".npy file, float32 [N,3,H,W] (required)");
+  options.add<std::string>("input", "", ".npy file, float32 [N,C,H,W], C the network's channels (required)");
 }
 
 /// The images of --input, whose size becomes the network's.
 Tensor read_images(const Options& options, ModelConfig& config) {
   const std::string& path = required(options, "input");
   const Tensor images = read_npy(path);
-  if (images.dtype() != DType::f32 || images.shape().rank() != 4 || images.shape()[1] != 3 ||
-      images.elements() < 1) {
-    fail(path, ": expected float32 images [N,3,H,W]; got ", dtype_text(images.dtype()), " ", images.shape());
+  if (images.dtype() != DType::f32 || images.shape().rank() != 4 ||
+      images.shape()[1] != config.image.channels || images.elements() < 1) {
+    fail(path, ": expected float32 images [N,", config.image.channels, ",H,W]; got ",
+         dtype_text(images.dtype()), " ", images.shape());
   }
   config.image.height = static_cast<int>(std::min<int64_t>(images.shape()[2], 1 << 20));
   config.image.width = static_cast<int>(std::min<int64_t>(images.shape()[3], 1 << 20));

@@ -22,7 +22,7 @@ int model_bench(int argc, const char* const* argv);
 
 /// --stem-pool.
 void add_stem_pool_option(Options& options);
-/// --classes, --embedding, --tail, --bnneck, --image-size, --stem-pool.
+/// --classes, --embedding, --tail, --bnneck, --image-size, --channels, --stem-pool.
 void add_network_options(Options& options);
 /// A fresh network's config from them; 1000 classes when neither classes nor embedding are given. Throws
 /// UsageError.

@@ -14,6 +14,7 @@
 namespace kindred {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr Colour kRed{255, 0, 0}, kGreen{0, 255, 0}, kBlue{0, 0, 255}, kGrey{128, 128, 128};
@@ -42,7 +43,7 @@ TEST_P(EveryFormat, BecomesRgb) {
   const Image image = decode_image(test_picture(GetParam().file), GetParam().file);
   ASSERT_EQ(image.width, 16);
   ASSERT_EQ(image.height, 16);
-  ASSERT_EQ(image.rgb.size(), 16u * 16u * 3u);
+  ASSERT_EQ(image.pixels.size(), 16u * 16u * 3u);
   const std::array<Colour, 4> found = quarters(image);
   for (size_t i = 0; i < 4; ++i) {
     for (size_t c = 0; c < 3; ++c) {
@@ -157,18 +158,61 @@ TEST(Decode, LoadsFilesAndNamesThem) {
 
 TEST(Encode, PngGivesTheSamePixelsBack) {
   Image image{7, 5, std::vector<uint8_t>(7 * 5 * 3)};
-  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(31 * i);
-  EXPECT_EQ(decode_image(encode_png(image), "x").rgb, image.rgb);
+  for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(31 * i);
+  EXPECT_EQ(decode_image(encode_png(image), "x").pixels, image.pixels);
+}
+
+TEST(Encode, PngKeepsEveryNumberOfChannels) {
+  for (const int channels : {1, 2, 3, 4}) {
+    Image image = make_image(6, 3, channels);
+    for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<uint8_t>(41 * i);
+    const Image back = decode_image(encode_png(image), "x", {}, channels);
+    EXPECT_EQ(back.channels, channels);
+    EXPECT_EQ(back.pixels, image.pixels) << channels << " channels";
+  }
+}
+
+TEST(Channels, GreyIsTheLumaOfColours) {
+  const Image colours{4, 1, {255, 0, 0, 0, 255, 0, 0, 0, 255, 90, 90, 90}};
+  EXPECT_THAT(decode_image(encode_png(colours), "x", {}, 1).pixels, ElementsAre(76, 150, 29, 90));
+}
+
+TEST(Channels, WhatHasNoAlphaIsOpaque) {
+  const Image grey{2, 1, {10, 200}, 1};
+  EXPECT_THAT(decode_image(encode_png(grey), "x", {}, 2).pixels, ElementsAre(10, 255, 200, 255));
+  EXPECT_THAT(decode_image(encode_png(grey), "x", {}, 4).pixels,
+              ElementsAre(10, 10, 10, 255, 200, 200, 200, 255));
+}
+
+TEST(Channels, AlphaIsKeptOrLaidOverWhite) {
+  const Image clear{2, 1, {100, 50, 0, 255, 0, 0, 0, 51}, 4};
+  const std::string bytes = encode_png(clear);
+  EXPECT_EQ(decode_image(bytes, "x", {}, 4).pixels, clear.pixels);
+  EXPECT_THAT(decode_image(bytes, "x", {}, 3).pixels, ElementsAre(100, 50, 0, 204, 204, 204));
+  EXPECT_THAT(decode_image(bytes, "x", {}, 2).pixels, ElementsAre(59, 255, 0, 51));
+  EXPECT_THAT(decode_image(bytes, "x", {}, 1).pixels, ElementsAre(59, 204));
+}
+
+TEST(Channels, EveryFormatGivesTheNumberThatIsAskedFor) {
+  for (const char* file :
+       {"grey.jpg", "cmyk.jpg", "rgba.png", "grey_alpha.png", "alpha.webp", "turned.webp"}) {
+    for (const int channels : {1, 2, 3, 4}) {
+      const Image image = decode_image(test_picture(file), file, {}, channels);
+      EXPECT_EQ(image.channels, channels);
+      EXPECT_EQ(image.pixels.size(), 16u * 16u * static_cast<size_t>(channels)) << file;
+    }
+  }
 }
 
 TEST(Encode, JpegOfHigherQualityIsNearer) {
   Image image{64, 64, std::vector<uint8_t>(64 * 64 * 3)};
-  for (size_t i = 0; i < image.rgb.size(); ++i) image.rgb[i] = static_cast<uint8_t>(i / 3 % 64 * 2 + i / 192);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<uint8_t>(i / 3 % 64 * 2 + i / 192);
   const auto error = [&](int quality) {
     const Image back = decode_image(encode_jpeg(image, quality), "x");
     int worst = 0;
-    for (size_t i = 0; i < image.rgb.size(); ++i)
-      worst = std::max(worst, std::abs(back.rgb[i] - image.rgb[i]));
+    for (size_t i = 0; i < image.pixels.size(); ++i)
+      worst = std::max(worst, std::abs(back.pixels[i] - image.pixels[i]));
     return worst;
   };
   EXPECT_LE(error(98), 8);

@@ -47,7 +47,8 @@ TEST(ExifOrientation, IsUprightWhenTheBlockIsDamaged) {
 /// A 3 x 2 picture of the letters a b c / d e f, and the letters of a picture.
 Image letters_image() {
   Image image{3, 2, {}};
-  for (const char c : std::string("abcdef")) image.rgb.insert(image.rgb.end(), 3, static_cast<uint8_t>(c));
+  for (const char c : std::string("abcdef"))
+    image.pixels.insert(image.pixels.end(), 3, static_cast<uint8_t>(c));
   return image;
 }
 std::string letters(const Image& image) {

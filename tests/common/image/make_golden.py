@@ -13,21 +13,19 @@ HERE = pathlib.Path(__file__).parent
 DATA = HERE.parents[1] / "fuzz" / "corpus" / "image"
 
 
-def pattern(width, height):
-    """The picture that preprocess_test.cc draws too: smooth ramps and hard edges."""
-    image = Image.new("RGB", (width, height))
-    image.putdata(
-        [
-            ((37 * x + 11 * y) % 256, 255 if (x // 3 + y // 2) % 2 else 0, (x * x + 3 * y * y) % 256)
-            for y in range(height)
-            for x in range(width)
-        ]
-    )
-    return image
+def pattern(width, height, channels=3):
+    """The picture that preprocess_test.cc draws too: smooth ramps and hard edges; alpha is the last of four."""
+    levels = [
+        ((37 * x + 11 * y) % 256, 255 if (x // 3 + y // 2) % 2 else 0, (x * x + 3 * y * y) % 256, (29 * x + 50 * y) % 256)
+        for y in range(height)
+        for x in range(width)
+    ]
+    mode, kept = {1: ("L", [0]), 2: ("LA", [0, 3]), 3: ("RGB", [0, 1, 2]), 4: ("RGBA", [0, 1, 2, 3])}[channels]
+    return Image.frombytes(mode, (width, height), bytes(pixel[c] for pixel in levels for c in kept))
 
 
 def write_resized():
-    """resized.bin: per case width, height, new width, new height, filter (0 bilinear, 1 bicubic), then the pixels."""
+    """resized.bin: per case width, height, new width, new height, filter (0 bilinear, 1 bicubic), channels, pixels."""
     cases = [
         (13, 9, 7, 5, 0),
         (13, 9, 7, 5, 1),
@@ -39,12 +37,19 @@ def write_resized():
         (64, 48, 32, 32, 1),
         (200, 3, 5, 3, 0),
         (1, 1, 4, 4, 1),
+        (13, 9, 7, 5, 1, 1),
+        (13, 9, 29, 17, 0, 1),
+        (40, 31, 9, 12, 1, 2),
+        (13, 9, 20, 17, 1, 2),
+        (40, 31, 9, 12, 0, 4),
+        (13, 9, 20, 17, 1, 4),
     ]
     with open(HERE / "resized.bin", "wb") as file:
-        for width, height, new_width, new_height, kind in cases:
+        for width, height, new_width, new_height, kind, *rest in cases:
+            channels = rest[0] if rest else 3
             how = (Image.BILINEAR, Image.BICUBIC)[kind]
-            resized = pattern(width, height).resize((new_width, new_height), how)
-            file.write(struct.pack("<5i", width, height, new_width, new_height, kind) + resized.tobytes())
+            resized = pattern(width, height, channels).resize((new_width, new_height), how)
+            file.write(struct.pack("<6i", width, height, new_width, new_height, kind, channels) + resized.tobytes())
 
 
 def write_interlaced(image, path):

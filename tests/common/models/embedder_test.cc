@@ -49,9 +49,9 @@ std::vector<Image> pictures(int count) {
   std::vector<Image> images;
   Random random(5, {});
   for (int i = 0; i < count; ++i) {
-    Image image{.width = 30 + 7 * i, .height = 64 - i, .rgb = {}};
-    image.rgb.resize(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) * 3);
-    for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.below(256));
+    Image image{.width = 30 + 7 * i, .height = 64 - i, .pixels = {}};
+    image.pixels.resize(static_cast<size_t>(image.width) * static_cast<size_t>(image.height) * 3);
+    for (uint8_t& value : image.pixels) value = static_cast<uint8_t>(random.below(256));
     images.push_back(std::move(image));
   }
   return images;

@@ -3,6 +3,11 @@
 // conv_head. PP-LCNetV3 is counted layer by layer from PaddleOCR's code, plus PP-LCNet's tail.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "common/engine/program.h"
+#include "common/models/counts.h"
 #include "common/models/model.h"
 
 namespace kindred {
@@ -69,13 +74,22 @@ ModelConfig classifier(const std::string& arch) {
 TEST_P(ModelTable, CountsAreThoseOfTheReferences) {
   ParameterSet parameters;
   const Graph graph = build_model(parameters, classifier(GetParam().arch), 1);
-  int64_t buffers = 0;
-  for (int i = 0; i < parameters.count(); ++i) {
-    if (!parameters.info({i}).trainable) buffers += parameters.info({i}).file_shape.elements();
+  const NetworkCounts counts = count_network(graph);
+  EXPECT_EQ(counts.parameters, GetParam().parameters);
+  EXPECT_EQ(counts.buffers, GetParam().buffers);
+  EXPECT_EQ(counts.macs, GetParam().macs);
+}
+
+TEST_P(ModelTable, StagesAddUpToTheNetwork) {
+  ParameterSet parameters;
+  const Graph graph = build_model(parameters, classifier(GetParam().arch), 1);
+  int64_t count = 0, macs = 0;
+  for (const StageCounts& stage : count_stages(graph)) {
+    EXPECT_GT(stage.output.rank(), 0) << stage.name;
+    count += stage.parameters, macs += stage.macs;
   }
-  EXPECT_EQ(parameters.trainable_elements(), GetParam().parameters);
-  EXPECT_EQ(buffers, GetParam().buffers);
-  EXPECT_EQ(graph.macs(), GetParam().macs);
+  EXPECT_EQ(count, GetParam().parameters);
+  EXPECT_EQ(macs, GetParam().macs);
 }
 
 TEST_P(ModelTable, OnlyWeightsOfConvolutionsAndLinearLayersDecay) {
@@ -90,6 +104,49 @@ TEST_P(ModelTable, OnlyWeightsOfConvolutionsAndLinearLayersDecay) {
     const double lab_scale = std::string_view(GetParam().arch).starts_with("pplcnetv3") ? 0.1 : 0.01;
     EXPECT_EQ(info.lr_scale, lab ? lab_scale : 1) << info.name;
   }
+}
+
+TEST_P(ModelTable, OnlyNormsAreExemptWhereBiasesDecay) {
+  ParameterSet parameters;
+  build_model(parameters, classifier(GetParam().arch), 1);
+  for (int i = 0; i < parameters.count(); ++i) {
+    const ParamInfo& info = parameters.info({i});
+    // PaddleOCR gives the norms of branches a decay of zero, and forgets the identity's.
+    const bool norm = info.trainable && info.file_shape.rank() == 1 &&
+                      (parameters.contains(info.name.substr(0, info.name.rfind('.')) + ".running_mean") ||
+                       info.name.find("norm") != std::string::npos);
+    const bool identity = info.name.find(".identity.") != std::string::npos;
+    EXPECT_EQ(info.exempt, norm && !identity) << info.name;
+  }
+}
+
+/// The learning-rate scale of each stage's parameters, by the stages' names; 1 for everything else.
+TEST_P(ModelTable, StagesLearnAtTheirOwnRates) {
+  ModelConfig config = classifier(GetParam().arch);
+  ParameterSet plain, scaled;
+  build_model(plain, config, 1);
+  const auto stages = static_cast<size_t>(find_backbone(config.arch).stages);
+  for (size_t s = 0; s < stages; ++s) config.backbone.stage_lr.push_back(0.25 * static_cast<double>(s + 2));
+  build_model(scaled, config, 1);
+  std::vector<int> parameters_at(stages + 1);
+  size_t last = 0;
+  for (int i = 0; i < plain.count(); ++i) {
+    const ParamInfo& info = scaled.info({i});
+    if (!info.trainable) continue;
+    const double factor = info.lr_scale / plain.info({i}).lr_scale;
+    const bool behind = info.name.starts_with("conv_head") || info.name.starts_with("last_conv") ||
+                        info.name.starts_with("classifier") || info.name.starts_with("fc") ||
+                        info.name.starts_with("head") || info.name.starts_with("norm");
+    const size_t stage = behind ? stages : static_cast<size_t>(std::lround(factor * 4) - 2);
+    if (behind) {
+      EXPECT_EQ(factor, 1) << info.name;
+    }
+    ASSERT_LE(stage, stages) << info.name;
+    EXPECT_GE(stage, last) << info.name;  // parameters are declared from the stem to the classifier
+    last = stage;
+    ++parameters_at[stage];
+  }
+  for (const int count : parameters_at) EXPECT_GT(count, 0);
 }
 
 TEST_P(ModelTable, ARetrievalNetworkOfAnySizeGivesUnitRows) {
@@ -109,6 +166,67 @@ TEST_P(ModelTable, ARetrievalNetworkOfAnySizeGivesUnitRows) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ModelTable, testing::ValuesIn(kCounts), test_name);
+
+std::string message_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(StageRates, MustBeOneForEachStage) {
+  ModelConfig config = classifier("pplcnet_x1_0");
+  config.backbone.stage_lr = {1, 1, 1, 1, 1};
+  const auto build = [&] {
+    ParameterSet parameters;
+    build_model(parameters, config, 1);
+  };
+  EXPECT_EQ(message_of(build),
+            "pplcnet_x1_0: 'stage_lr' has 5 factors; expected 6 for pplcnet_x1_0, each from 0 to 1000");
+  config.backbone.stage_lr = {1, 1, 1, 1, 1, -1};
+  EXPECT_THROW(build(), Error);
+}
+
+TEST(Dropout, StandsBeforeTheClassifierAndTheNeckInEitherConvention) {
+  ModelConfig config = classifier("pplcnetv2_small");
+  config.backbone.dropout = 0.2;
+  config.backbone.dropout_scale = DropoutScale::downscale_in_infer;
+  for (const bool classes : {true, false}) {
+    config.classes = classes ? 10 : 0, config.embedding = classes ? 0 : 10;
+    ParameterSet parameters;
+    const Graph graph = build_model(parameters, config, 1);
+    int found = 0;
+    for (size_t i = 0; i < graph.nodes().size(); ++i) {
+      const Node& node = graph.nodes()[i];
+      if (!node.op || node.op->type() != "dropout") continue;
+      EXPECT_EQ(node.op->attributes(), "rate=0.2 downscale_in_infer");
+      EXPECT_EQ(graph.nodes()[i + 1].op->type(), "linear");
+      ++found;
+    }
+    EXPECT_EQ(found, 1);
+  }
+}
+
+TEST(Dropout, OfPaddleShrinksTheLogitsOfInference) {
+  ModelConfig config = classifier("pplcnet_x0_25");
+  config.image.height = config.image.width = 32;
+  const auto stream = make_stream({});
+  ParameterSet parameters;
+  build_model(parameters, config, 1);
+  parameters.freeze(*stream);
+  parameters.initialize(5);  // the classifier's bias is zero
+  const auto first_logit = [&](DropoutScale scale) {
+    config.backbone.dropout = 0.2, config.backbone.dropout_scale = scale;
+    Program program(build_model(parameters, config, 1), *stream, {});
+    std::fill_n(program.input("image").f32(), program.input("image").elements(), 0.5f);
+    program.forward();
+    return program.output("logits").f32()[0];
+  };
+  EXPECT_FLOAT_EQ(first_logit(DropoutScale::downscale_in_infer),
+                  0.8f * first_logit(DropoutScale::upscale_in_train));
+}
 
 TEST(ModelRegistry, HasEveryRowOfTheTableAndNoMore) {
   EXPECT_EQ(backbone_names().size(), std::size(kCounts));
@@ -130,15 +248,6 @@ TEST(ModelRegistry, AnswersToPaddleClasAndTimmNamesInAnyCase) {
   EXPECT_EQ(canonical_arch("swin_tiny_patch4_window7_224"), "swin_tiny_224");
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 TEST(ModelRegistry, UnknownNamesGetTheNearestOne) {
   const std::string text = message_of([] { canonical_arch("pphgnetv2_b9"); });
   EXPECT_NE(text.find("unknown architecture 'pphgnetv2_b9'; did you mean 'pphgnetv2_b"), std::string::npos)
@@ -148,7 +257,11 @@ TEST(ModelRegistry, UnknownNamesGetTheNearestOne) {
 TEST(ModelConfig, SurvivesJson) {
   ModelConfig config = classifier("swin_base_384");
   config.classes = 0, config.embedding = 96, config.neck_tail = true, config.bnneck = true;
-  config.backbone = {.stem_pool = BackboneOptions::StemPool::zero, .drop_path = 0.2, .dropout = 0.1};
+  config.backbone = {.stem_pool = BackboneOptions::StemPool::zero,
+                     .drop_path = 0.2,
+                     .dropout = 0.1,
+                     .dropout_scale = DropoutScale::downscale_in_infer,
+                     .stage_lr = {0, 0.1, 0.25, 1, 2}};
   const ModelConfig again = ModelConfig::from_json(config.to_json(), "test");
   EXPECT_EQ(again.to_json(), config.to_json());
   EXPECT_EQ(again.image, config.image);
@@ -156,10 +269,13 @@ TEST(ModelConfig, SurvivesJson) {
 
 TEST(ModelConfig, RefusesWhatNoNetworkCanBe) {
   const Json good = classifier("pplcnet_x1_0").to_json();
-  const std::pair<const char*, Json> faults[] = {
-      {"arch", "pplcnet"},     {"arch", 7},          {"classes", -1},    {"classes", 0},    {"embedding", 64},
-      {"embedding", 1 << 20},  {"stem_pool", "max"}, {"drop_path", 1.5}, {"dropout", -0.1}, {"bnneck", "yes"},
-      {"image", Json::array()}};
+  const std::pair<const char*, Json> faults[] = {{"arch", "pplcnet"},       {"arch", 7},
+                                                 {"classes", -1},           {"classes", 0},
+                                                 {"embedding", 64},         {"embedding", 1 << 20},
+                                                 {"stem_pool", "max"},      {"drop_path", 1.5},
+                                                 {"dropout", -0.1},         {"bnneck", "yes"},
+                                                 {"dropout_scale", "none"}, {"stage_lr", {1, 2}},
+                                                 {"stage_lr", 1},           {"image", Json::array()}};
   for (const auto& [key, value] : faults) {
     Json bad = good;
     bad[key] = value;

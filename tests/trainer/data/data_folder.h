@@ -40,7 +40,8 @@ class DataFolder {
       for (int p = 0; p < pictures; ++p) {
         Image image{12, 10, {}};
         for (int i = 0; i < 12 * 10; ++i) {
-          image.rgb.insert(image.rgb.end(), {static_cast<uint8_t>(c * 16), static_cast<uint8_t>(p * 8), 99});
+          image.pixels.insert(image.pixels.end(),
+                              {static_cast<uint8_t>(c * 16), static_cast<uint8_t>(p * 8), 99});
         }
         write(concat("class", c, "/", p, ".png"), encode_png(image));
       }

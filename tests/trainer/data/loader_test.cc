@@ -20,7 +20,7 @@ class Tint : public Transform {
  public:
   void apply(Image& image, Random& random) const override {
     const auto tint = static_cast<uint8_t>(random.below(100));
-    for (size_t i = 2; i < image.rgb.size(); i += 3) image.rgb[i] = tint;
+    for (size_t i = 2; i < image.pixels.size(); i += 3) image.pixels[i] = tint;
   }
 };
 

@@ -23,18 +23,18 @@ Options options_of(std::vector<const char*> words = {}) {
   return options;
 }
 
-Image noise(int width, int height) {
+Image noise(int width, int height, int channels = 3) {
   Random random(3, {0, 0, 0});
-  Image image{width, height, std::vector<uint8_t>(static_cast<size_t>(width * height * 3))};
-  for (uint8_t& value : image.rgb) value = static_cast<uint8_t>(random.word());
+  Image image = make_image(width, height, channels);
+  for (uint8_t& value : image.pixels) value = static_cast<uint8_t>(random.word());
   return image;
 }
 
 Image applied(const std::string& name, const Image& image, std::vector<const char*> words = {},
-              uint64_t draw = 0) {
+              uint64_t draw = 0, const ImageSpec& spec = kSpec) {
   Image out = image;
   Random random(9, {draw, 0, 0});
-  transform_registry().get(name).make.make(options_of(std::move(words)), kSpec)->apply(out, random);
+  transform_registry().get(name).make.make(options_of(std::move(words)), spec)->apply(out, random);
   return out;
 }
 
@@ -46,8 +46,8 @@ TEST_P(EveryTransform, IsAFunctionOfItsDraws) {
   bool differs = false;
   for (uint64_t draw = 0; draw < 10; ++draw) {
     const Image once = applied(GetParam(), noise(40, 30), {}, draw);
-    EXPECT_EQ(once.rgb, applied(GetParam(), noise(40, 30), {}, draw).rgb);
-    differs |= once.rgb != applied(GetParam(), noise(40, 30), {}, draw + 1).rgb;
+    EXPECT_EQ(once.pixels, applied(GetParam(), noise(40, 30), {}, draw).pixels);
+    differs |= once.pixels != applied(GetParam(), noise(40, 30), {}, draw + 1).pixels;
   }
   EXPECT_TRUE(differs);
 }
@@ -56,8 +56,35 @@ TEST_P(EveryTransform, TakesPicturesOfAnyShape) {
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 200}, {300, 2}, {32, 24}}) {
     for (uint64_t draw = 0; draw < 20; ++draw) {
       const Image out = applied(GetParam(), noise(width, height), {}, draw);
-      EXPECT_EQ(out.rgb.size(), static_cast<size_t>(out.width) * static_cast<size_t>(out.height) * 3);
+      EXPECT_EQ(out.pixels.size(), static_cast<size_t>(out.width) * static_cast<size_t>(out.height) * 3);
       EXPECT_GE(std::min(out.width, out.height), 1);
+    }
+  }
+}
+
+TEST_P(EveryTransform, TreatsGreyAsItTreatsColoursThatAreGrey) {
+  const Image grey = noise(40, 30, 1);
+  Image colours = make_image(40, 30);
+  for (size_t i = 0; i < colours.pixels.size(); ++i) colours.pixels[i] = grey.pixels[i / 3];
+  const ImageSpec level{.height = 24, .width = 32, .mean = {0.4f, 0.4f, 0.4f}};
+  for (uint64_t draw = 0; draw < 10; ++draw) {
+    const Image a = applied(GetParam(), grey, {}, draw, with_channels(level, 1));
+    const Image b = applied(GetParam(), colours, {}, draw, level);
+    ASSERT_EQ(a.channels, 1);
+    ASSERT_EQ(3 * a.pixels.size(), b.pixels.size());
+    for (size_t i = 0; i < b.pixels.size(); ++i) ASSERT_NEAR(a.pixels[i / 3], b.pixels[i], 1);
+  }
+}
+
+TEST_P(EveryTransform, KeepsOpaquePicturesOpaque) {
+  for (const int channels : {2, 4}) {
+    const auto step = static_cast<size_t>(channels);
+    Image image = noise(40, 30, channels);
+    for (size_t i = step - 1; i < image.pixels.size(); i += step) image.pixels[i] = 255;
+    for (uint64_t draw = 0; draw < 10; ++draw) {
+      const Image out = applied(GetParam(), image, {}, draw, with_channels(kSpec, channels));
+      ASSERT_EQ(out.channels, channels);
+      for (size_t i = step - 1; i < out.pixels.size(); i += step) ASSERT_EQ(out.pixels[i], 255);
     }
   }
 }
@@ -80,7 +107,7 @@ TEST(Transforms, NoNamesIsWhatServingDoes) {
     Image image = noise(width, height);
     Random random(1, {0, 0, 0});
     for (const auto& transform : make_transforms({}, options_of(), spec)) transform->apply(image, random);
-    EXPECT_EQ(image.rgb, fit(noise(width, height), spec).rgb);
+    EXPECT_EQ(image.pixels, fit(noise(width, height), spec).pixels);
   }
 }
 
@@ -109,21 +136,21 @@ TEST(HorizontalFlip, ExchangesLeftAndRight) {
       for (int c = 0; c < 3; ++c) EXPECT_EQ(flipped.row(y)[3 * x + c], image.row(y)[3 * (4 - x) + c]);
     }
   }
-  EXPECT_EQ(applied("horizontal_flip", image, {"--horizontal_flip.probability", "0"}).rgb, image.rgb);
+  EXPECT_EQ(applied("horizontal_flip", image, {"--horizontal_flip.probability", "0"}).pixels, image.pixels);
 }
 
 TEST(RandomResizedCrop, TheWholePictureIsAPlainResize) {
   const std::vector<const char*> whole{"--random_resized_crop.scale_min", "1", "--random_resized_crop.aspect",
                                        "1"};
-  EXPECT_EQ(applied("random_resized_crop", noise(30, 30), whole).rgb,
-            resize(noise(30, 30), 32, 24, Interpolation::bilinear).rgb);
+  EXPECT_EQ(applied("random_resized_crop", noise(30, 30), whole).pixels,
+            resize(noise(30, 30), 32, 24, Interpolation::bilinear).pixels);
 }
 
 TEST(RandomResizedCrop, KeepsToTheWantedArea) {
   // A ramp from 0 to 255 along x tells by its spread how wide the part was; half the area at aspect 1 is
   // 0.707 wide.
   Image ramp{256, 256, {}};
-  for (int i = 0; i < 256 * 256; ++i) ramp.rgb.insert(ramp.rgb.end(), 3, static_cast<uint8_t>(i % 256));
+  for (int i = 0; i < 256 * 256; ++i) ramp.pixels.insert(ramp.pixels.end(), 3, static_cast<uint8_t>(i % 256));
   for (uint64_t draw = 0; draw < 10; ++draw) {
     const Image part = applied("random_resized_crop", ramp,
                                {"--random_resized_crop.scale_min", "0.5", "--random_resized_crop.scale_max",
@@ -138,7 +165,7 @@ TEST(ColorJitter, WithoutRangesChangesNothing) {
                                        "--color_jitter.saturation",  "0", "--color_jitter.hue",      "0",
                                        "--color_jitter.probability", "1"};
   const Image image = noise(9, 9), out = applied("color_jitter", image, still);
-  for (size_t i = 0; i < image.rgb.size(); ++i) EXPECT_NEAR(out.rgb[i], image.rgb[i], 1);
+  for (size_t i = 0; i < image.pixels.size(); ++i) EXPECT_NEAR(out.pixels[i], image.pixels[i], 1);
 }
 
 TEST(ColorJitter, SaturationAndHueLeaveGreyAlone) {
@@ -149,7 +176,7 @@ TEST(ColorJitter, SaturationAndHueLeaveGreyAlone) {
         {"--color_jitter.brightness", "0", "--color_jitter.contrast", "1", "--color_jitter.saturation", "1",
          "--color_jitter.hue", "0.5", "--color_jitter.probability", "1"},
         draw);
-    for (const uint8_t value : out.rgb) EXPECT_NEAR(value, 140, 1);
+    for (const uint8_t value : out.pixels) EXPECT_NEAR(value, 140, 1);
   }
 }
 
@@ -160,10 +187,10 @@ TEST(ColorJitter, BrightnessScalesAllChannels) {
                               {"--color_jitter.brightness", "0.5", "--color_jitter.contrast", "0",
                                "--color_jitter.saturation", "0", "--color_jitter.probability", "1"},
                               draw);
-    EXPECT_GE(out.rgb[0], 49);
-    EXPECT_LE(out.rgb[0], 150);
-    EXPECT_NEAR(out.rgb[1], out.rgb[0] / 2.0, 1);
-    EXPECT_NEAR(out.rgb[2], out.rgb[0] / 5.0, 1);
+    EXPECT_GE(out.pixels[0], 49);
+    EXPECT_LE(out.pixels[0], 150);
+    EXPECT_NEAR(out.pixels[1], out.pixels[0] / 2.0, 1);
+    EXPECT_NEAR(out.pixels[2], out.pixels[0] / 5.0, 1);
   }
 }
 
@@ -172,7 +199,7 @@ TEST(RandomErasing, PaintsOneRectangleInTheMeanColour) {
   const std::vector<const char*> always{
       "--random_erasing.probability", "1",    "--random_erasing.area_min", "0.25",
       "--random_erasing.area_max",    "0.25", "--random_erasing.aspect",   "2"};
-  const std::array<uint8_t, 3> fill = mean_colour(kSpec);
+  const std::array<uint8_t, kMaxChannels> fill = mean_colour(kSpec);
   for (uint64_t draw = 0; draw < 10; ++draw) {
     const Image out = applied("random_erasing", white, always, draw);
     int left = 40, right = -1, top = 40, bottom = -1, erased = 0;
@@ -180,7 +207,7 @@ TEST(RandomErasing, PaintsOneRectangleInTheMeanColour) {
       for (int x = 0; x < 40; ++x) {
         const uint8_t* pixel = out.row(y) + 3 * x;
         if (pixel[0] == 255 && pixel[1] == 255 && pixel[2] == 255) continue;
-        EXPECT_TRUE(std::equal(fill.begin(), fill.end(), pixel));
+        EXPECT_TRUE(std::equal(fill.begin(), fill.begin() + 3, pixel));
         left = std::min(left, x), right = std::max(right, x), top = std::min(top, y),
         bottom = std::max(bottom, y);
         ++erased;
@@ -210,7 +237,7 @@ TEST(PadCrop, MovesThePicture) {
 }
 
 TEST(Rotation, ByNothingChangesNothing) {
-  EXPECT_EQ(applied("rotation", noise(9, 7), {"--rotation.degrees", "0"}).rgb, noise(9, 7).rgb);
+  EXPECT_EQ(applied("rotation", noise(9, 7), {"--rotation.degrees", "0"}).pixels, noise(9, 7).pixels);
 }
 
 TEST(Rotation, TurnsAboutTheCentre) {
