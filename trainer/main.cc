@@ -28,8 +28,8 @@ int train(int argc, char** argv) {
     if (options.parse(argc, argv) == Options::Outcome::done) return 0;
     const TrainConfig config = read_train_config(options);
     if (options.get<bool>("dry-run")) {
-      const std::string report = dry_run(config, options, communicator->size());
-      if (communicator->rank() == 0) std::fputs(report.c_str(), stdout);
+      if (communicator->rank() == 0)
+        std::fputs(dry_run(config, options, communicator->size()).c_str(), stdout);
       return 0;
     }
 

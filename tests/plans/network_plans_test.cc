@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <ostream>
 
 #include "common/engine/convolution_plans.h"
 #include "common/models/model.h"
@@ -37,6 +38,9 @@ struct Case {
   std::string device;
   DType dtype;
   bool tf32 = false;
+
+  std::string text() const { return concat(device, "_", tf32 ? "tf32" : dtype_text(dtype)); }
+  friend void PrintTo(const Case& of, std::ostream* out) { *out << of.text(); }
 };
 
 class NetworkPlans : public testing::TestWithParam<Case> {};
@@ -70,10 +74,8 @@ std::vector<Case> cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, NetworkPlans, testing::ValuesIn(cases()), [](const auto& test) {
-  const Case& of = test.param;
-  return concat(of.device, "_", of.tf32 ? "tf32" : dtype_text(of.dtype));
-});
+INSTANTIATE_TEST_SUITE_P(Devices, NetworkPlans, testing::ValuesIn(cases()),
+                         [](const auto& test) { return test.param.text(); });
 
 }  // namespace
 }  // namespace kindred

@@ -13,7 +13,7 @@
 namespace kindred {
 namespace {
 
-constexpr int64_t kMostRanks = 1 << 20, kMostImages = 1 << 20;
+constexpr int64_t kMostRanks = 1 << 20, kMostImages = 1 << 20, kMostClasses = int64_t{1} << 32;
 
 std::string left(std::string text, size_t width) {
   text.resize(std::max(width, text.size()), ' ');
@@ -71,9 +71,16 @@ std::string plan_table(const StepMemory& step) {
                        bytes_text(workspace), "\n");
 }
 
-/// The largest batch of a rank, a multiple of `unit`, that `bytes` hold; 0 for none. Memory grows with it.
+/// The largest batch of a rank, a multiple of `unit`, that `bytes` hold and that has plans; 0 for none.
+/// Memory grows with it.
 int64_t largest_batch(const PlannedRun& run, int64_t unit, int64_t bytes) {
-  const auto fits = [&](int64_t units) { return StepMemory(run, units * unit).total() <= bytes; };
+  const auto fits = [&](int64_t units) {
+    try {
+      return StepMemory(run, units * unit).total() <= bytes;
+    } catch (const Error&) {  // too large for any plan, or for a shape
+      return false;
+    }
+  };
   const int64_t most = kMostImages / unit;
   int64_t good = 0, bad = 1;
   while (bad <= most && fits(bad)) good = bad, bad *= 2;
@@ -109,7 +116,7 @@ std::string time_table(const StepMemory& step, const PlannedRun& run, double byt
   const double forward = network.forward.seconds * (chunks > 1 ? 2 * chunks : 1);
   const double backward = network.backward.seconds * chunks;
   // Three products of scores; the optimiser reads and writes values and slots, reads and zeroes gradients.
-  const double losses = 3 * 2 * static_cast<double>(step.score_products()) / device.f32_flops;
+  const double losses = 3 * 2 * step.score_products() / device.f32_flops;
   const double update =
       static_cast<double>(step.trained_values()) * 4 * (4 + 2 * step.optimizer_slots()) / device.bytes_per_s;
   const Communication said = communication(step, run, bytes_per_s);
@@ -164,12 +171,14 @@ std::string dry_run(const TrainConfig& given, const Options& options, int ranks)
   const int64_t world = whole(options, "world-size", 0, kMostRanks);
   const double bus_gb_s = options.get<double>("bus-gb-s");
   require_option(options, "bus-gb-s", bus_gb_s > 0 && bus_gb_s <= 1e6, "above 0 and at most 1e6");
-  const int64_t classes = whole(options, "dry-run-classes", 0, int64_t{1} << 40);
+  const int64_t classes = whole(options, "dry-run-classes", 0, kMostClasses);
   if (world > 0) ranks = static_cast<int>(world);
   if (given.batch % (ranks * given.accumulate) != 0) {
     fail_usage("train.batch is ", given.batch, ", which ", ranks, " ranks in ", given.accumulate,
                " chunks do not divide; it counts the images of all ranks together");
   }
+  if (given.batch / ranks > kMostImages)
+    fail_usage("train.batch is ", given.batch, ": more than ", kMostImages, " images a rank");
   std::optional<DeviceDescription> device;
   if (const std::string& path = options.get<std::string>("device-json"); !path.empty())
     device = open_device_description(path);

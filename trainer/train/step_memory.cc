@@ -128,7 +128,7 @@ void StepMemory::plan_losses(const PlannedRun& run, int64_t rank_batch) {
   const int64_t labels_and_ids = 2 * static_cast<int64_t>(sizeof(int64_t));
   add("memory bank", (bank.size + run.ranks - 1) / run.ranks * dim * kFloat + bank.size * labels_and_ids);
 
-  score_products_ = rank_batch * rows * dim;
+  score_products_ = static_cast<double>(rank_batch * rows) * static_cast<double>(dim);
   int64_t centres = 0, scores = 0;
   for (int i = network_parameters_; i < parameters_.count(); ++i) {
     const ParamInfo& info = parameters_.info({i});
@@ -136,7 +136,7 @@ void StepMemory::plan_losses(const PlannedRun& run, int64_t rank_batch) {
     const int64_t anchors = info.sharded ? rows : rank_batch;
     centres += info.shape.elements();
     scores += anchors * info.shape[0];
-    score_products_ += anchors * info.shape.elements();
+    score_products_ += static_cast<double>(anchors) * static_cast<double>(info.shape.elements());
   }
   add("scores of classes", scores * kFloat);
   add("class centres as unit rows and their gradients", 2 * centres * kFloat);

@@ -41,7 +41,7 @@ class StepMemory {
   const std::vector<PlanFacts>& plans() const { return plans_; }
 
   int64_t trained_values() const { return trained_values_; }  // of network and losses, not shared out
-  int64_t score_products() const { return score_products_; }  // multiply-accumulates of scores, one pass
+  double score_products() const { return score_products_; }   // multiply-accumulates of scores, one pass
   int optimizer_slots() const { return slots_; }
   bool reads_raw() const { return reads_raw_; }
   const std::vector<std::string>& left_out() const { return left_out_; }  // what total() does not count
@@ -57,7 +57,8 @@ class StepMemory {
   int network_parameters_ = 0;  // how many of parameters_ the network declared; the others are the losses'
   bool reads_raw_ = false;
   int slots_ = 0;
-  int64_t trained_values_ = 0, score_products_ = 0;
+  int64_t trained_values_ = 0;
+  double score_products_ = 0;
   std::vector<NetworkConvolution> convolutions_;
   std::vector<PlanFacts> plans_;
   std::vector<std::pair<std::string, int64_t>> parts_;

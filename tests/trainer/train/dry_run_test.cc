@@ -89,6 +89,7 @@ TEST(DryRun, RefusesWhatCannotBe) {
   EXPECT_THAT(refusal({"--world-size", "-1"}), HasSubstr("'world-size' is -1"));
   EXPECT_THAT(refusal({"--bus-gb-s", "0"}), HasSubstr("bus-gb-s must be above 0"));
   EXPECT_THAT(refusal({"--dry-run-classes", "-5"}), HasSubstr("dry-run-classes"));
+  EXPECT_THAT(refusal({"--train.batch", "1099511627776"}), HasSubstr("images a rank"));
   EXPECT_THAT(refusal({"--device-json", "nowhere.json"}), HasSubstr("nowhere.json"));
   const test::TemporaryFolder folder;
   const std::string damaged = folder.path().string() + "/damaged.json";
