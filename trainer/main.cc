@@ -5,6 +5,7 @@
 #include "common/base/parallel.h"
 #include "trainer/dist/mpi.h"
 #include "trainer/train/dry_run.h"
+#include "trainer/train/noise_report.h"
 #include "trainer/train/stop_signal.h"
 #include "trainer/train/trainer.h"
 
@@ -36,6 +37,10 @@ int train(int argc, char** argv) {
     const int here = local_rank().size;
     set_thread_count(config.threads > 0 ? static_cast<int>(config.threads) : fair_thread_count(here));
     const std::unique_ptr<Stream> stream = make_stream(config.device);
+    if (options.get<bool>("report-noise")) {
+      std::fputs(report_noise(config, *stream, *communicator).c_str(), stdout);
+      return 0;
+    }
     Trainer trainer(config, options, *stream, *communicator);
     if (trainer.run() == Trainer::End::stopped) {
       log_info("stopped on request after step ", trainer.steps_done(),

@@ -3,6 +3,7 @@
 // is the SUM over ranks: a loss divides by a global normaliser and never by a rank's own count.
 #pragma once
 
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -63,6 +64,8 @@ class Loss {
   virtual bool reads_raw() const { return false; }
   /// The model file that EmbeddingBatch::teacher comes from; "" for none.
   virtual std::string teacher() const { return ""; }
+  /// The value where all embeddings are one; NaN where it depends on more, or is 0.
+  virtual double collapse_value() const { return std::nan(""); }
   /// Value and gradient; parameter gradients are added to the set (this rank's share of the sum). `weight`
   /// multiplies the gradients and not the value. Where no pair is active the value is 0; where a score is not
   /// a number, so is the value. Collective; every rank brings the same B.

@@ -67,6 +67,10 @@ class TripletAngular : public PairLoss {
     }
   }
 
+  double collapse_value() const override {
+    return static_cast<double>(terms_.margin + terms_.absolute * (1 - terms_.negative_target));
+  }
+
   void finish(Stream& stream, const MiningStep& step, RowTerms* all) override {
     const Partner *const positives = hardest().positives(), *const negatives = hardest().negatives();
     const AngularTerms terms = terms_;

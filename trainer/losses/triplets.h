@@ -50,6 +50,10 @@ class TripletLoss : public PairLoss {
   /// gradient [rows, columns] += the slopes of the listed positives that lie in the tile.
   void add_pulls(Stream& stream, const ScoreTile& tile, PairScale scale, float* gradient) const;
   double divisor(double sum) const override { return rule_.divide(sum); }
+  double collapse_value() const override {
+    const float value = rule_.penalty.of(rule_.margin);
+    return rule_.mean != TripletMean::none && value > 0 ? static_cast<double>(value) : std::nan("");
+  }
 
   /// A row's numbers, and one of its positives.
   struct RowState {

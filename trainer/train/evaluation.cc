@@ -22,8 +22,7 @@ Evaluator::Evaluator(Dataset dataset, const ModelConfig& config, ParameterSet& p
   program_ = std::make_unique<Program>(build_model(parameters, config, batch), stream, CompileOptions{});
 }
 
-EvaluationResult Evaluator::run() {
-  const auto begin = std::chrono::steady_clock::now();
+EmbeddedSet Evaluator::embed() {
   const auto n = static_cast<int64_t>(dataset_.items.size());
   const int64_t ranks = communicator_.size(), rank = communicator_.rank(), dim = config_.embedding;
   const ImageSpec& spec = config_.image;
@@ -54,19 +53,24 @@ EvaluationResult Evaluator::run() {
   communicator_.all_gather(stream_, mine, all);
   communicator_.all_gather(stream_, usable, all_usable);
 
-  std::vector<float> vectors;
-  std::vector<int64_t> labels, ids;
+  EmbeddedSet set;
+  set.dim = static_cast<int>(dim);
   for (int64_t item = 0; item < n; ++item) {
     const int64_t row = item % ranks * rows_ + item / ranks;
     if (all_usable.data<int64_t>()[row] == 0) continue;
-    vectors.insert(vectors.end(), all.f32() + row * dim, all.f32() + (row + 1) * dim);
-    labels.push_back(dataset_.items[static_cast<size_t>(item)].label);
-    ids.push_back(item);
+    set.vectors.insert(set.vectors.end(), all.f32() + row * dim, all.f32() + (row + 1) * dim);
+    set.labels.push_back(dataset_.items[static_cast<size_t>(item)].label);
+    set.ids.push_back(item);
   }
+  return set;
+}
 
+EvaluationResult Evaluator::run() {
+  const auto begin = std::chrono::steady_clock::now();
+  const EmbeddedSet embedded = embed();
+  const VectorSet set = embedded.view();
   EvaluationResult result;
-  result.broken = n - static_cast<int64_t>(ids.size());
-  const VectorSet set{vectors, static_cast<int>(dim), labels, ids};
+  result.broken = static_cast<int64_t>(dataset_.items.size()) - set.size();
   const int ks[] = {1, 5, 10};
   const double fprs[] = {1e-1, 1e-2, 1e-3};
   result.retrieval = evaluate_retrieval(set, set, ks);

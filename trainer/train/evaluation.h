@@ -1,5 +1,5 @@
-// Evaluation during training: every rank embeds its share of the validation pictures with the weights of the
-// moment; each picture then asks all others for its class.
+// Embeds a data set with the weights of the moment, every rank a share of its pictures; for evaluation during
+// training each picture then asks all others for its class.
 #pragma once
 
 #include <memory>
@@ -21,6 +21,15 @@ struct EvaluationResult {
   double seconds = 0;
 };
 
+/// The pictures of a data set that could be read, as unit vectors.
+struct EmbeddedSet {
+  std::vector<float> vectors;  // [n, dim]
+  int dim = 0;
+  std::vector<int64_t> labels, ids;  // [n]; ids: places in Dataset::items, ascending
+
+  VectorSet view() const { return {vectors, dim, labels, ids}; }
+};
+
 class Evaluator {
  public:
   /// Compiles an inference program over the same parameters. `batch`: pictures a rank embeds at once.
@@ -29,6 +38,7 @@ class Evaluator {
 
   /// Called by all ranks together; the result is the same on all.
   EvaluationResult run();
+  EmbeddedSet embed();
 
  private:
   Dataset dataset_;

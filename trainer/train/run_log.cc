@@ -93,6 +93,7 @@ void RunLog::step(const StepRecord& record) {
   line["active_fraction"] = value.active_fraction;
   line["hardest_positive"] = value.hardest_positive;
   line["hardest_negative"] = value.hardest_negative;
+  line["embedding_spread"] = record.spread;
   line["learning_rate"] = record.learning_rate;
   line["gradient_norm"] = record.gradient_norm;
   line["images_per_s"] = images_per_s;
@@ -106,6 +107,12 @@ void RunLog::step(const StepRecord& record) {
   it.events.write(record.step, scalars);
   it.seconds = it.wait_seconds = 0;
   it.steps = 0;
+}
+
+void RunLog::warning(const std::string& text) {
+  if (!impl_) return;
+  impl_->progress.hide();
+  log_warning(text);
 }
 
 void RunLog::evaluation(int64_t step, double epoch, const EvaluationResult& result) {

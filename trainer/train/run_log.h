@@ -19,6 +19,7 @@ struct StepRecord {
   LossValue value;                                    // of all losses together
   std::vector<std::pair<std::string, double>> parts;  // each loss, unweighted
   double learning_rate = 0, gradient_norm = 0;
+  double spread = 0;  // of the embeddings: 1 - cosine, mean of all pairs; 0 when all are one
   double seconds = 0, wait_seconds = 0;  // of the step, and of it the time spent waiting for pictures
 };
 
@@ -31,6 +32,8 @@ class RunLog {
   ~RunLog();
 
   void step(const StepRecord& record);
+  /// On standard error, past the progress line.
+  void warning(const std::string& text);
   void evaluation(int64_t step, double epoch, const EvaluationResult& result);
   /// Draws report.html anew from metrics.jsonl.
   void draw_report();

@@ -6,6 +6,7 @@
 #include "trainer/losses/loss.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/schedule.h"
+#include "trainer/train/collapse_alarm.h"
 #include "trainer/train/dry_run.h"
 
 namespace kindred {
@@ -79,6 +80,7 @@ void declare_train_options(Options& options) {
                        "steps between checkpoints; 0: at the end of every epoch");
   options.add<int64_t>("train.keep_checkpoints", 2, "how many of the newest checkpoints stay on disk");
   options.add<int64_t>("train.log_every", 20, "steps between lines of metrics.jsonl");
+  CollapseAlarm::declare(options);
   options.add<int64_t>("train.stop_after", 0, "stop after this many steps in all; 0: train.epochs decides");
   options.add<int64_t>("train.threads", 0,
                        "compute threads per rank; 0: its share of the machine's cores, or OMP_NUM_THREADS");
@@ -86,6 +88,10 @@ void declare_train_options(Options& options) {
       "resume", "auto",
       "auto: go on from the run's newest good checkpoint; never: refuse a run that has any; or a "
       "checkpoint folder");
+  options.add<bool>(
+      "report-noise", false,
+      "do not train: embed data.train with model.weights, or with what the run has learned so far, list "
+      "pictures that may be mislabelled and classes that may be one, and write noise.json into the run");
 
   options.group("Dry run");
   declare_dry_run_options(options);

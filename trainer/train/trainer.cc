@@ -15,6 +15,7 @@
 #include "trainer/losses/memory_bank.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/train/checkpoint.h"
+#include "trainer/train/collapse_alarm.h"
 #include "trainer/train/stop_signal.h"
 #include "trainer/train/teacher.h"
 
@@ -77,6 +78,7 @@ struct Trainer::Impl {
   std::unique_ptr<MemoryBank> bank;  // null without bank.size
   std::unique_ptr<Evaluator> evaluator;
   std::unique_ptr<RunLog> log;
+  std::unique_ptr<CollapseAlarm> alarm;
 
   int64_t local_batch = 0, chunk = 0;  // images of this rank in a step, and in the network at once
   EmbeddingGradients gradients;
@@ -131,6 +133,9 @@ Trainer::Impl::Impl(const TrainConfig& the_config, const Options& options, Strea
       std::make_unique<Loader>(data, *sampler, make_transforms(config.augment, options, config.model.image),
                                loading, communicator.rank());
   loader->start(steps_done / steps_per_epoch, steps_done % steps_per_epoch);
+  std::vector<double> collapse_values;
+  for (const auto& [loss, weight] : losses) collapse_values.push_back(loss->collapse_value());
+  alarm = std::make_unique<CollapseAlarm>(options, collapse_values);
   log = std::make_unique<RunLog>(config.run, writes, steps_done, total_steps, config.batch, config.log_every);
 }
 
@@ -304,6 +309,7 @@ StepRecord Trainer::Impl::step() {
   if (reads_raw) add_share(gradients.raw_references, gradients.raw);
 
   backward(batch);
+  record.spread = embedding_spread(stream, all_embeddings);
   record.gradient_norm = gradient_norm(stream, communicator, parameters);
   record.learning_rate = schedule->learning_rate(steps_done);
   if (!std::isfinite(record.value.loss) || !std::isfinite(record.gradient_norm))
@@ -403,7 +409,9 @@ Trainer::End Trainer::run() {
   Impl& it = *impl_;
   if (it.steps_done == 0) it.evaluate();
   while (it.steps_done < it.total_steps) {
-    it.log->step(it.step());
+    const StepRecord record = it.step();
+    it.log->step(record);
+    if (const auto warning = it.alarm->look(record)) it.log->warning(*warning);
     const bool last = it.steps_done == it.total_steps, epoch_ends = it.steps_done % it.steps_per_epoch == 0;
     const int64_t epochs = it.steps_done / it.steps_per_epoch;
     if (last || (epoch_ends && epochs % it.config.evaluate_every == 0)) it.evaluate();
