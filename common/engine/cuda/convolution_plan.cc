@@ -151,22 +151,6 @@ Engine read_engine(const Descriptor& config) {
   return engine;
 }
 
-/// Engines with their settings, in the order cuDNN would try them.
-std::vector<Descriptor> candidates(const Descriptor& graph, const Descriptor& device,
-                                   cudnnBackendHeurMode_t mode) {
-  Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
-      .set(CUDNN_ATTR_ENGINEHEUR_MODE, mode)
-      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device);
-  if (heuristics.try_finalize() != CUDNN_STATUS_SUCCESS) return {};  // this is how it says "none"
-  const int64_t count = heuristics.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
-  std::vector<Descriptor> configs;
-  for (int64_t i = 0; i < count; ++i) configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
-  const int64_t filled = heuristics.fill(CUDNN_ATTR_ENGINEHEUR_RESULTS, configs);
-  while (static_cast<int64_t>(configs.size()) > filled) configs.pop_back();
-  return configs;
-}
-
 /// Why candidates were passed over, for the message when none is left.
 struct Dropped {
   int offered = 0, nondeterministic = 0, inexact = 0, compiled = 0, unsupported = 0, too_large = 0;
@@ -174,7 +158,7 @@ struct Dropped {
   std::string last_refusal;
 
   std::string text(const PlanRules& rules) const {
-    if (offered == 0) return "it offers no engine";
+    if (offered == 0) return concat("it offers no engine (", last_refusal, ")");
     std::vector<std::string> reasons;
     const auto add = [&](int count, const std::string& reason) {
       if (count > 0) reasons.push_back(concat(count, " ", reason));
@@ -188,6 +172,25 @@ struct Dropped {
     return concat("of ", offered, " engines ", join(reasons));
   }
 };
+
+/// Engines with their settings, in the order cuDNN would try them; none is no error.
+std::vector<Descriptor> candidates(const Descriptor& graph, const Descriptor& device,
+                                   cudnnBackendHeurMode_t mode, Dropped& dropped) {
+  Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, mode)
+      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device);
+  if (const cudnnStatus_t status = heuristics.try_finalize(); status != CUDNN_STATUS_SUCCESS) {
+    dropped.last_refusal = error_text(status);
+    return {};
+  }
+  const int64_t count = heuristics.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
+  std::vector<Descriptor> configs;
+  for (int64_t i = 0; i < count; ++i) configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+  const int64_t filled = heuristics.fill(CUDNN_ATTR_ENGINEHEUR_RESULTS, configs);
+  while (static_cast<int64_t>(configs.size()) > filled) configs.pop_back();
+  return configs;
+}
 
 /// Whether an engine keeps to the rules; counts it when not.
 bool admitted(const Engine& engine, const Convolution& convolution, const PlanRules& rules,
@@ -218,7 +221,7 @@ ConvolutionPlan choose_plan(const Convolution& convolution, const Descriptor& de
   const Descriptor graph = operation_graph(convolution);
   Dropped dropped;
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
-    for (const Descriptor& config : candidates(graph, device, mode)) {
+    for (const Descriptor& config : candidates(graph, device, mode, dropped)) {
       ++dropped.offered;
       const Engine engine = read_engine(config);
       if (!admitted(engine, convolution, rules, dropped)) continue;

@@ -70,7 +70,8 @@ constexpr cudnnBackendAttributeType_t attribute_type<cudnnBackendDescriptor_t>()
   return CUDNN_TYPE_BACKEND_DESCRIPTOR;
 }
 
-/// Owns a backend descriptor. cuDNN copies what is set, so descriptors that others were set on may go.
+/// Owns a backend descriptor. What was set on another may go before it: cuDNN keeps what it needs (checked
+/// with freed memory overwritten).
 class Descriptor {
  public:
   explicit Descriptor(cudnnBackendDescriptorType_t type);
