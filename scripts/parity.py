@@ -51,6 +51,9 @@ Written by `scripts/parity.py` ({versions}): random weights and batch norm stati
 - *back*: the exported `.safetensors` file goes through timm's strict loader, and PyTorch's zip and legacy files through
   `scripts/convert_weights.py`; "same bits" when no value changes.
 
+A value within rounding of a kink of ReLU may fall on either side of it in two programs, and one such flip in a layer
+of few values (squeeze-excitation, the last convolution) moves a tensor's step by a percent.
+
 HGNetV2 runs with timm's zero padding of the stem's pool. Networks above {heavy} million parameters are compared in
 float32 instead of float64. `-`: not compared; an architecture without a name in timm has no reference here.
 
