@@ -10,7 +10,7 @@
 
 #include "common/base/option_rules.h"
 #include "common/engine/launch.h"
-#include "trainer/losses/score_matrix.h"
+#include "trainer/losses/row_sums.h"
 
 namespace kindred {
 namespace {

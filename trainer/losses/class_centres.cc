@@ -8,7 +8,7 @@
 #include "common/base/philox.h"
 #include "common/engine/gemm.h"
 #include "common/engine/launch.h"
-#include "trainer/losses/score_matrix.h"
+#include "trainer/losses/row_sums.h"
 
 namespace kindred {
 inline namespace KINDRED_LAUNCH_DEVICE {

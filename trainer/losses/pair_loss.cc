@@ -71,16 +71,17 @@ void write_numbers(Stream& stream, int64_t rows, const RowTerms* terms, const Ha
 
 /// The score matrix as tiles from left to right; one that covers all columns is computed once.
 struct PairLoss::Tiles {
-  static constexpr int64_t kPairBytes = 5;    // a score and a mark
-  static constexpr int64_t kLeastWidth = 16;  // columns: narrower products are slow
+  static constexpr int64_t kStep = 16;  // columns: a vector's worth; narrower products are slow
 
   Stream& stream;
   const EmbeddingBatch& batch;
   const Columns& columns;
   Tensor& scores;
+  int64_t pair_bytes;
   const float* limits = nullptr;  // of negatives, once known
   int64_t rows = batch.embeddings.shape()[0], dim = batch.embeddings.shape()[1];
-  int64_t width = std::min(columns.count, std::max(kLeastWidth, batch.tile_bytes / (kPairBytes * rows)));
+  int64_t width =
+      std::min(columns.count, std::max(kStep, batch.tile_bytes / (pair_bytes * rows) / kStep * kStep));
   const float* references = nullptr;  // the rows behind the tile last computed
   bool computed = false;
 
@@ -137,14 +138,14 @@ LossValue PairLoss::run(Stream& stream, Communicator& communicator, const Embedd
   if (batch.bank != nullptr && batch.bank->in_use(batch.step)) {
     const LossValue past = over(stream, communicator, batch, batch.bank->columns(batch.step),
                                 gradients.anchors, weight * batch.bank->weight());
-    value.loss += batch.bank->weight() * past.loss;
+    value.loss += batch.bank->weight() * past.loss;  // the other numbers speak for the batch alone
   }
   return value;
 }
 
 LossValue PairLoss::over(Stream& stream, Communicator& communicator, const EmbeddingBatch& batch,
                          const Columns& columns, const Tensor& anchor_gradients, double weight) {
-  Tiles tiles{stream, batch, columns, scores_};
+  Tiles tiles{stream, batch, columns, scores_, pair_bytes()};
   const MiningStep step{tiles.rows,     columns.count, batch.labels.data<int64_t>(),
                         columns.labels, columns.ids,   tiles.dim,
                         batch.seed,     batch.step};

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "trainer/losses/columns.h"
-#include "trainer/losses/score_matrix.h"
+#include "trainer/losses/row_sums.h"
 #include "trainer/miners/hardest.h"
 #include "trainer/miners/miner.h"
 #include "trainer/miners/noise_guard.h"
@@ -60,6 +60,8 @@ class PairLoss : public Loss {
   virtual void finish_gradient(Stream& stream, const MiningStep& step, PairScale scale) {
     (void)stream, (void)step, (void)scale;
   }
+  /// What a pair of a tile takes: its score and its mark, and what the loss keeps itself.
+  virtual int64_t pair_bytes() const { return 5; }
   /// The divisor of a term, from the sum of all rows' divisors.
   virtual double divisor(double sum) const { return sum; }
 

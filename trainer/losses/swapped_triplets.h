@@ -19,6 +19,9 @@ class SwappedTripletLoss : public TripletLoss {
                 float* gradient) override;
   void finish_gradient(Stream& stream, const MiningStep& step, PairScale scale) override;
 
+ protected:
+  int64_t pair_bytes() const override { return TripletLoss::pair_bytes() + 8; }
+
  private:
   /// Scores of every row's k-th positive with the columns of a tile, [rows, columns].
   float* score_positives(Stream& stream, const ScoreTile& tile, int64_t k);

@@ -1,4 +1,4 @@
-#include "trainer/losses/score_matrix.h"
+#include "trainer/losses/row_sums.h"
 
 #include "common/engine/launch.h"
 
