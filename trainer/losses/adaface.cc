@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "common/engine/launch.h"
 #include "trainer/losses/angular_margin.h"
 
 namespace kindred {

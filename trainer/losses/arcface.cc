@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

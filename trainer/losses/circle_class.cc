@@ -3,6 +3,7 @@
 // As in the paper, no gradient flows through a. Where it does (gradient = exact), the pull fades at s = 1 and
 // s = 0.
 // Source: Sun et al., "Circle Loss: A Unified Perspective of Pair Similarity Optimization", CVPR 2020.
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

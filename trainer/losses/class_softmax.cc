@@ -1,5 +1,7 @@
 #include "trainer/losses/class_softmax.h"
 
+#include "common/engine/launch.h"
+
 namespace kindred {
 inline namespace KINDRED_LAUNCH_DEVICE {
 

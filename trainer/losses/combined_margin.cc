@@ -4,6 +4,7 @@
 // rise again, here it goes on falling.
 #include <numbers>
 
+#include "common/engine/launch.h"
 #include "trainer/losses/angular_margin.h"
 
 namespace kindred {

@@ -1,5 +1,6 @@
 // CosFace: softmax over cosines to class centres, in which the own class's counts as cos t - margin.
 // Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018.
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

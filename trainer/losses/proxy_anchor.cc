@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

@@ -3,6 +3,7 @@
 // With `own_in_total` the own proxy stands in the denominator too: ProxyNCA++ with temperature 1 / scale.
 // Source: Movshovitz-Attias et al., "No Fuss Distance Metric Learning using Proxies", ICCV 2017; Teh,
 // DeVries, Taylor, "ProxyNCA++", ECCV 2020.
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

@@ -5,6 +5,7 @@
 //       sqrt(2 + 1e-5 - 2 w_t w_s).
 // Source: Qian et al., "SoftTriple Loss: Deep Metric Learning Without Triplet Sampling", ICCV 2019, with the
 // numbers of the authors' code.
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {

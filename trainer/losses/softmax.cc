@@ -2,6 +2,7 @@
 // model.bnneck the batch norm's output.
 // Source of the smoothing: Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016; of the
 // features: Luo et al., "Bag of Tricks and A Strong Baseline for Deep Person Re-identification", 2019.
+#include "common/engine/launch.h"
 #include "trainer/losses/class_softmax.h"
 
 namespace kindred {
