@@ -96,11 +96,10 @@ class Conv2dCpu final : public Kernel {
   void forward(Stream& stream, const Io& io) override {
     if (io.parameter_version != packed_version_) prepare(stream, io);
     const void* shift = training_ ? (op_.bias ? io.parameters[1].raw() : nullptr) : shift_.raw();
-    float* const staged = static_cast<float*>(behind_workspace(io));  // x, residual, y
-    const void* x = staged_in(stream, io.inputs[0], staged);
+    const void* x = staged_in(stream, io.inputs[0], staged(io, 0));
     const void* residual =
-        op_.tail.epilogue.residual ? staged_in(stream, io.inputs[1], staged + x_.elements()) : nullptr;
-    float* const y = staged + x_.elements() + y_.elements();
+        op_.tail.epilogue.residual ? staged_in(stream, io.inputs[1], staged(io, x_.elements())) : nullptr;
+    float* const y = staged(io, x_.elements() + y_.elements());
     forward_.run(dnnl_stream(stream), {{DNNL_ARG_SRC, x},
                                        {DNNL_ARG_WEIGHTS, packed_.data()},
                                        {DNNL_ARG_BIAS, shift},
@@ -281,7 +280,7 @@ class Conv2dCpu final : public Kernel {
   void backward_data(Stream& stream, const Io& io, const Grads& grads) {
     const bool accumulate = grads.accumulate[0] != 0, direct = !accumulate && !emulated_;
     void* const target = direct ? grads.inputs[0].raw() : behind_staged(io);
-    const void* const dy = staged_in(stream, grads.output, static_cast<float*>(behind_workspace(io)));
+    const void* const dy = staged_in(stream, grads.output, staged(io, 0));
     data_.run(dnnl_stream(stream), {{DNNL_ARG_DIFF_SRC, target},
                                     {DNNL_ARG_WEIGHTS, packed_for_data_.data()},
                                     {DNNL_ARG_DIFF_DST, dy},
@@ -292,11 +291,10 @@ class Conv2dCpu final : public Kernel {
   }
 
   void backward_weights(Stream& stream, const Io& io, const Grads& grads) {
-    float* const staged = static_cast<float*>(behind_workspace(io));
     void* const packed = behind_staged(io);
     weights_.run(dnnl_stream(stream),
-                 {{DNNL_ARG_SRC, staged_in(stream, io.inputs[0], staged)},
-                  {DNNL_ARG_DIFF_DST, staged_in(stream, grads.output, staged + x_.elements())},
+                 {{DNNL_ARG_SRC, staged_in(stream, io.inputs[0], staged(io, 0))},
+                  {DNNL_ARG_DIFF_DST, staged_in(stream, grads.output, staged(io, x_.elements()))},
                   {DNNL_ARG_DIFF_WEIGHTS, packed},
                   {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
     add_weights_.run(dnnl_stream(stream), {{DNNL_ARG_FROM, packed},
@@ -304,11 +302,14 @@ class Conv2dCpu final : public Kernel {
                                            {DNNL_ARG_SCRATCHPAD, io.scratch.raw()}});
   }
 
-  void* behind_workspace(const Io& io) const {
-    return static_cast<std::byte*>(io.scratch.raw()) + workspace_bytes_;
+  /// The scratch is [workspace | staged | gradient]. Element `at` of the staged part; null where there is
+  /// none.
+  float* staged(const Io& io, int64_t at) const {
+    if (!emulated_) return nullptr;
+    return static_cast<float*>(static_cast<void*>(io.scratch.data<uint8_t>() + workspace_bytes_)) + at;
   }
   void* behind_staged(const Io& io) const {
-    return static_cast<std::byte*>(behind_workspace(io)) + staged_bytes();
+    return io.scratch.data<uint8_t>() + workspace_bytes_ + staged_bytes();
   }
 
   /// What a primitive reads for `tensor`: itself, or a wide copy at `memory`.
