@@ -42,7 +42,7 @@ OpCase conv_case(const ConvRow& row, const ConvTail& tail = {}, bool training = 
   };
   out.training = training;
   if (tail.batch_norm) out.bf16_tolerance *= 2;  // the folded weights are rounded too
-  out.thread_independent = false;  // oneDNN divides sums over the threads there are
+  out.thread_independent = false;                // oneDNN divides sums over the threads there are
   return out;
 }
 
