@@ -51,8 +51,9 @@ class TripletLoss : public PairLoss {
   void add_pulls(Stream& stream, const ScoreTile& tile, PairScale scale, float* gradient) const;
   double divisor(double sum) const override { return rule_.divide(sum); }
   double collapse_value() const override {
-    const float value = rule_.penalty.of(rule_.margin);
-    return rule_.mean != TripletMean::none && value > 0 ? static_cast<double>(value) : std::nan("");
+    const double margin = double{rule_.margin},
+                 value = rule_.penalty.soft ? std::log1p(std::exp(margin)) : margin;
+    return rule_.mean != TripletMean::none && value > 0 ? value : std::nan("");
   }
 
   /// A row's numbers, and one of its positives.
