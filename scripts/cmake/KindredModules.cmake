@@ -89,6 +89,8 @@ function(kindred_single_source name)
   endif()
 endfunction()
 
+# Tests run side by side, some with many threads of their own: OpenMP's threads must not spin while they wait.
+#
 # One test program. Every TEST becomes a CTest test named "program.Subject.Sentence" with the given labels. With RANKS
 # the program is instead one CTest test, run once under mpirun by so many ranks.
 function(kindred_test name)
@@ -113,7 +115,7 @@ function(kindred_test name)
     return()
   endif()
   gtest_discover_tests(${name} TEST_PREFIX "${name}." TEST_LIST ${name}_list DISCOVERY_MODE PRE_TEST
-                       PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT OMP_WAIT_POLICY=passive)
   # gtest_discover_tests takes a list of labels apart; CTest reads this after it has discovered the tests.
   set(labels ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
   file(CONFIGURE OUTPUT ${labels} @ONLY CONTENT "set_tests_properties(\${@name@_list} PROPERTIES LABELS \"@ARG_LABELS@\")\n")

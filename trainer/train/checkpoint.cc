@@ -158,6 +158,7 @@ void write_checkpoint(const std::string& folder, const CheckpointState& state, c
     manifest["global_batch"] = state.global_batch;
     manifest["seed"] = state.seed;
     manifest["world_size"] = state.world_size;
+    manifest["threads"] = state.threads;
     manifest["precision"] = precision_text(state.precision);
     manifest["optimizer_steps"] = optimizer.steps_done();
     for (const char* file : {"model.safetensors", "state.safetensors"}) {
@@ -248,6 +249,7 @@ CheckpointState read_checkpoint(const std::string& checkpoint, ParameterSet& par
   state.global_batch = json_get<int64_t>(manifest, "global_batch", what);
   state.seed = json_get<uint64_t>(manifest, "seed", what);
   state.world_size = json_get<int>(manifest, "world_size", what);
+  state.threads = json_get<int>(manifest, "threads", what);
   state.precision = parse_precision(json_get<std::string>(manifest, "precision", what));
   return state;
 }

@@ -25,8 +25,8 @@ struct CheckpointState {
   int64_t steps_per_epoch = 0;  // of the run that wrote it
   int64_t global_batch = 0;
   uint64_t seed = 0;
-  int world_size = 1;
-  DType precision = DType::f32;  // that the run computes in
+  int world_size = 1, threads = 1;  // of each rank: bits repeat for the same of both
+  DType precision = DType::f32;     // that the run computes in
 };
 
 /// A tensor that the ranks share out by rows, whole, on the host of rank 0; no values elsewhere.

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "common/base/parallel.h"
 #include "common/engine/precision.h"
 #include "common/engine/program.h"
 #include "common/io/file.h"
@@ -238,8 +239,9 @@ void Trainer::Impl::resume(const std::string& checkpoints) {
         fail(*from, ": written with train.precision ", precision_text(state.precision), "; this run has ",
              precision_text(config.precision));
       }
-      if (state.world_size != communicator.size()) {
-        log_warning(*from, ": written by ", state.world_size, " ranks, resumed by ", communicator.size(),
+      if (state.world_size != communicator.size() || state.threads != thread_count()) {
+        log_warning(*from, ": written by ", state.world_size, " ranks x ", state.threads,
+                    " threads, resumed by ", communicator.size(), " x ", thread_count(),
                     "; the result is equal to rounding, not bit for bit");
       }
       *position.data<int64_t>() = state.step;
@@ -381,8 +383,8 @@ void Trainer::Impl::checkpoint() {
   const NamedTensors bank_state = bank ? bank->state() : NamedTensors{};
   if (writes) {
     log->sync();
-    const CheckpointState state{steps_done,  steps_per_epoch,     config.batch,
-                                config.seed, communicator.size(), config.precision};
+    const CheckpointState state{steps_done,          steps_per_epoch, config.batch,    config.seed,
+                                communicator.size(), thread_count(),  config.precision};
     write_checkpoint(checkpoints_folder(), state, config.model, parameters, *optimizer, wholes, bank_state,
                      config.keep_checkpoints);
   }

@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "common/base/parallel.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/trainer/train/tiny_run.h"
 #include "trainer/dist/thread_ranks.h"
@@ -21,6 +22,7 @@ void run_to(int stop_after, const std::string& folder) {
   std::vector<std::string> more = kBf16;
   more.insert(more.end(), {"--train.stop_after", concat(stop_after)});
   run_thread_ranks(1, [&](Communicator& communicator) {
+    set_thread_count(1);  // as train_on does: sums over samples are taken by parts
     const Options options = parse_train_options(tiny_arguments(folder, more));
     const std::unique_ptr<Stream> stream = make_stream({});
     Trainer(read_train_config(options), options, *stream, communicator).run();
