@@ -44,10 +44,10 @@ struct Fastest {
   double work_s = 0, product_s = 0;
 };
 
-/// Runs the two in turn, so that both meet the same neighbours; at least five times, after one run to warm
+/// Runs the two in turn, so that both meet the same neighbours; at least three times, after one run to warm
 /// up.
 Fastest fastest_of(double budget_s, const std::function<void()>& work, Product& product) {
-  constexpr int kLeastRuns = 5;
+  constexpr int kLeastRuns = 3;
   work();
   product.run();
   Fastest fastest{1e30, 1e30};
