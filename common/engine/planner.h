@@ -41,8 +41,8 @@ struct MemoryPlan {
   bool intact(int node, int step) const;
 };
 
-/// Node i: whether its output has a gradient, because a trainable parameter lies in or before it and an output
-/// at or behind it.
+/// Node i: whether its output has a gradient, because a trainable parameter lies in or before it and an
+/// output at or behind it.
 std::vector<uint8_t> find_differentiable(const Graph& graph);
 
 /// Plans a graph whose node i needs state_bytes[i] from forward to backward; `scratch_bytes` is the most that

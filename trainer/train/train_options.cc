@@ -42,9 +42,10 @@ void declare_train_options(Options& options) {
   options.add<Text>("model.dropout_scale", "upscale_in_train",
                     "survivors of dropout grow in training (upscale_in_train), or everything shrinks in "
                     "inference (downscale_in_infer, PaddleClas)");
-  options.add<Text>("model.stage_lr", "",
-                    "factors on the learning rate from the stem to the last stage, such as '0 0.1 0.1 0.5 1'; "
-                    "empty: 1 for all");
+  options.add<Text>(
+      "model.stage_lr", "",
+      "factors on the learning rate from the stem to the last stage, such as '0 0.1 0.1 0.5 1'; "
+      "empty: 1 for all");
   options.add<Text>(
       "model.weights", "",
       "start from the backbone of this .safetensors file (ours or timm's) instead of fresh weights");
@@ -195,8 +196,8 @@ TrainConfig read_train_config(const Options& options) {
       "model.stage_lr", [&](const Text& text) { return parse_stage_lr(text, config.model.arch); });
   const int size = static_cast<int>(read.whole("model.image_size", 32, 4096));
   config.model.image.height = config.model.image.width = size;
-  config.model.image = with_channels(
-      config.model.image, static_cast<int>(read.whole("model.channels", 1, kMaxChannels)));
+  config.model.image =
+      with_channels(config.model.image, static_cast<int>(read.whole("model.channels", 1, kMaxChannels)));
   config.weights = read.text("model.weights");
   config.weights_fit = read.flag("model.allow_partial") ? Fit::partial : Fit::exact;
 
