@@ -1,5 +1,6 @@
 #include "index/embedder_options.h"
 
+#include "common/base/option_rules.h"
 #include "common/engine/precision.h"
 
 namespace kindred {
@@ -17,12 +18,7 @@ std::unique_ptr<PictureEmbedder> make_embedder(const Options& options) {
   if (!model.empty() && !baseline.empty()) fail_usage("--model and --baseline exclude each other");
   if (!baseline.empty()) return make_baseline_embedder(baseline);
   if (model.empty()) return nullptr;
-  DType precision = DType::f32;
-  try {
-    precision = parse_precision(options.get<std::string>("precision"));
-  } catch (const Error& error) {
-    fail_usage(options.source("precision"), ": ", error.what());
-  }
+  const DType precision = parsed_option(options, "precision", parse_precision);
   return make_model_embedder(model, Device::parse(options.get<std::string>("device")), precision);
 }
 

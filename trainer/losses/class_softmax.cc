@@ -23,8 +23,7 @@ SoftmaxSpec softmax_spec(const Options& options, const std::string& loss) {
 
 int sub_centres(const Options& options, const std::string& name) {
   const int64_t count = options.get<int64_t>(name);
-  if (count < 1 || count > 64)
-    fail_usage(options.source(name), ": ", name, " must be a whole number from 1 to 64; found ", count);
+  require_option<int64_t>(options, name, count >= 1 && count <= 64, "a whole number from 1 to 64");
   return static_cast<int>(count);
 }
 

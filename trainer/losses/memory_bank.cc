@@ -24,16 +24,12 @@ void BankSettings::declare(Options& options) {
 }
 
 BankSettings BankSettings::read(const Options& options, int64_t batch) {
-  const auto require = [&](const char* name, bool holds, const std::string& rule) {
-    if (!holds)
-      fail_usage(options.source(name), ": ", name, " must be ", rule, "; found ", options.get<int64_t>(name));
-  };
   BankSettings settings{options.get<int64_t>("bank.size"), options.get<int64_t>("bank.start"),
                         options.get<int64_t>("bank.max_age"), options.get<double>("bank.weight")};
-  require("bank.size", settings.size == 0 || settings.size >= batch,
-          concat("0 or at least train.batch (", batch, ")"));
-  require("bank.start", settings.start >= 0, "at least 0");
-  require("bank.max_age", settings.max_age >= 0, "at least 0");
+  require_option<int64_t>(options, "bank.size", settings.size == 0 || settings.size >= batch,
+                          concat("0 or at least train.batch (", batch, ")"));
+  require_option<int64_t>(options, "bank.start", settings.start >= 0, "at least 0");
+  require_option<int64_t>(options, "bank.max_age", settings.max_age >= 0, "at least 0");
   require_option(options, "bank.weight", settings.weight > 0, "more than 0");
   return settings;
 }

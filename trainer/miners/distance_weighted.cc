@@ -49,8 +49,8 @@ class DistanceWeighted : public Miner {
       : draws_(options.get<int64_t>(loss + ".distance_weighted_draws")),
         least_(options.get<double>(loss + ".distance_weighted_least")),
         cutoff_(options.get<double>(loss + ".distance_weighted_cutoff")) {
-    if (const std::string name = loss + ".distance_weighted_draws"; draws_ < 1 || draws_ > 64)
-      fail_usage(options.source(name), ": ", name, " must be from 1 to 64; found ", draws_);
+    require_option<int64_t>(options, loss + ".distance_weighted_draws", draws_ >= 1 && draws_ <= 64,
+                            "from 1 to 64");
     require_option(options, loss + ".distance_weighted_least", least_ > 0 && least_ < cutoff_,
                    "more than 0 and less than the cutoff");
     require_option(options, loss + ".distance_weighted_cutoff", cutoff_ < 2, "less than 2");

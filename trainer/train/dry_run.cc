@@ -24,13 +24,6 @@ std::string right(const std::string& text, size_t width) {
 }
 std::string milliseconds(double seconds) { return fixed(1e3 * seconds, 2) + " ms"; }
 
-int64_t whole(const Options& options, const char* name, int64_t least, int64_t most) {
-  const int64_t value = options.get<int64_t>(name);
-  if (value < least || value > most)
-    fail_usage(options.source(name), ": '", name, "' is ", value, "; expected ", least, " to ", most);
-  return value;
-}
-
 /// What the ranks say to each other in a step, in seconds, as nccl-tests counts bus bandwidth.
 /// Source: NVIDIA nccl-tests, doc/PERFORMANCE.md.
 struct Communication {
@@ -168,10 +161,10 @@ void declare_dry_run_options(Options& options) {
 }
 
 std::string dry_run(const TrainConfig& given, const Options& options, int ranks) {
-  const int64_t world = whole(options, "world-size", 0, kMostRanks);
+  const int64_t world = whole_option(options, "world-size", 0, kMostRanks);
   const double bus_gb_s = options.get<double>("bus-gb-s");
   require_option(options, "bus-gb-s", bus_gb_s > 0 && bus_gb_s <= 1e6, "above 0 and at most 1e6");
-  const int64_t classes = whole(options, "dry-run-classes", 0, kMostClasses);
+  const int64_t classes = whole_option(options, "dry-run-classes", 0, kMostClasses);
   if (world > 0) ranks = static_cast<int>(world);
   if (given.batch % (ranks * given.accumulate) != 0) {
     fail_usage("train.batch is ", given.batch, ", which ", ranks, " ranks in ", given.accumulate,

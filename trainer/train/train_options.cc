@@ -1,5 +1,6 @@
 #include "trainer/train/train_options.h"
 
+#include "common/base/option_rules.h"
 #include "common/base/registry.h"
 #include "common/engine/precision.h"
 #include "trainer/data/transform.h"
@@ -141,15 +142,6 @@ class Reader {
     return value;
   }
   Text text(const char* name) const { return options_.get<Text>(name); }
-  /// parse(text); its Error becomes a UsageError.
-  template <class F>
-  auto parsed(const char* name, F parse) const {
-    try {
-      return parse(text(name));
-    } catch (const Error& error) {
-      fail_usage(options_.source(name), ": ", error.what());
-    }
-  }
   bool flag(const char* name) const { return options_.get<bool>(name); }
   [[noreturn]] void fail_value(const char* name, const Text& found, const Text& expected) const {
     if (!options_.given(name)) fail_usage("option '", name, "' is missing; expected ", expected);
@@ -181,19 +173,15 @@ TrainConfig read_train_config(const Options& options) {
   config.cache_images = read.flag("data.cache");
   config.max_broken_fraction = read.real("data.max_broken", 0, 1);
 
-  try {
-    config.model.arch = canonical_arch(read.text("model.arch"));
-  } catch (const Error& error) {
-    fail_usage(options.source("model.arch"), ": ", error.what());
-  }
+  config.model.arch = parsed_option(options, "model.arch", canonical_arch);
   config.model.embedding = static_cast<int>(read.whole("model.embedding", 2, 65536));
   config.model.bnneck = read.flag("model.bnneck");
   config.model.neck_tail = read.flag("model.tail");
   config.model.backbone.drop_path = read.real("model.drop_path", 0, 0.99);
   config.model.backbone.dropout = read.real("model.dropout", 0, 0.99);
-  config.model.backbone.dropout_scale = read.parsed("model.dropout_scale", parse_dropout_scale);
-  config.model.backbone.stage_lr = read.parsed(
-      "model.stage_lr", [&](const Text& text) { return parse_stage_lr(text, config.model.arch); });
+  config.model.backbone.dropout_scale = parsed_option(options, "model.dropout_scale", parse_dropout_scale);
+  config.model.backbone.stage_lr = parsed_option(
+      options, "model.stage_lr", [&](const Text& text) { return parse_stage_lr(text, config.model.arch); });
   const int size = static_cast<int>(read.whole("model.image_size", 32, 4096));
   config.model.image.height = config.model.image.width = size;
   config.model.image =
@@ -203,16 +191,8 @@ TrainConfig read_train_config(const Options& options) {
 
   config.run = read.text("train.run");
   if (config.run.empty()) read.fail_value("train.run", "", "a folder");
-  try {
-    config.device = Device::parse(read.text("train.device"));
-  } catch (const Error& error) {
-    fail_usage(options.source("train.device"), ": ", error.what());
-  }
-  try {
-    config.precision = parse_precision(read.text("train.precision"));
-  } catch (const Error& error) {
-    fail_usage(options.source("train.precision"), ": ", error.what());
-  }
+  config.device = parsed_option(options, "train.device", Device::parse);
+  config.precision = parsed_option(options, "train.precision", parse_precision);
   config.seed = static_cast<uint64_t>(read.whole("train.seed", 0));
   config.epochs = read.whole("train.epochs", 1);
   config.batch = read.whole("train.batch", 2);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <map>
 
+#include "common/base/option_rules.h"
 #include "common/base/philox.h"
 #include "common/engine/gemm.h"
 #include "common/engine/program.h"

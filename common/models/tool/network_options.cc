@@ -1,18 +1,11 @@
 // What several commands of kindred-model ask for.
 #include <cmath>
 
+#include "common/base/option_rules.h"
 #include "common/engine/precision.h"
 #include "common/models/tool/tool.h"
 
 namespace kindred {
-
-int64_t whole_option(const Options& options, std::string_view name, int64_t low, int64_t high) {
-  const int64_t value = options.get<int64_t>(name);
-  if (value < low || value > high) {
-    fail_usage(options.source(name), ": '", name, "' is ", value, "; expected ", low, " to ", high);
-  }
-  return value;
-}
 
 void add_stem_pool_option(Options& options) {
   options.add<std::string>("stem-pool", "inf",
@@ -72,11 +65,7 @@ void add_precision_option(Options& options) {
 }
 
 DType precision_option(const Options& options) {
-  try {
-    return parse_precision(options.get<std::string>("precision"));
-  } catch (const Error& error) {
-    fail_usage(options.source("precision"), ": ", error.what());
-  }
+  return parsed_option(options, "precision", parse_precision);
 }
 
 std::string grouped(int64_t number) {

@@ -56,9 +56,6 @@ struct Network {
   Network(const ModelConfig& config, const Options& options);
 };
 
-/// An option between two bounds. Throws UsageError naming option, value and bounds.
-int64_t whole_option(const Options& options, std::string_view name, int64_t low, int64_t high);
-
 /// 5996550 -> "5,996,550".
 std::string grouped(int64_t number);
 
