@@ -11,8 +11,7 @@ namespace {
 constexpr const char* kAdvice =
     "; the embeddings are collapsing into one: lower train.lr or lengthen train.warmup_epochs, begin with a "
     "milder miner (semi_hard, or soft-weighted) or a loss on class centres (arcface), add koleo, or take "
-    "more "
-    "classes and images a batch";
+    "more classes and images a batch";
 
 }  // namespace
 
@@ -21,7 +20,8 @@ double embedding_spread(Stream& stream, const Tensor& rows) {
   stream.copy(values.data(), rows.raw(), rows.bytes());
   stream.wait();
   std::vector<double> sums(static_cast<size_t>(rows.shape()[1]));
-  for (size_t i = 0; i < values.size(); ++i) sums[i % sums.size()] += static_cast<double>(values[i]);
+  for (size_t row = 0; row < values.size(); row += sums.size())
+    for (size_t d = 0; d < sums.size(); ++d) sums[d] += static_cast<double>(values[row + d]);
   double square = 0;
   for (const double sum : sums) square += sum * sum;
   return 1 - square / std::pow(static_cast<double>(rows.shape()[0]), 2);
@@ -39,9 +39,7 @@ CollapseAlarm::CollapseAlarm(const Options& options, std::vector<double> collaps
       least_spread_(options.get<double>("train.alarm_spread")),
       collapse_values_(std::move(collapse_values)),
       parked_(collapse_values_.size()) {
-  if (steps_ < 0) {
-    fail_usage(options.source("train.alarm_steps"), ": train.alarm_steps must be at least 0; found ", steps_);
-  }
+  require_option<int64_t>(options, "train.alarm_steps", steps_ >= 0, "at least 0");
   require_option(options, "train.alarm_spread", least_spread_ >= 0 && least_spread_ <= 1, "in [0, 1]");
 }
 
