@@ -9,20 +9,14 @@
 
 #include "index/vector_index.h"
 #include "tests/index/gallery_fixture.h"
+#include "tests/support/error_of.h"
 
 namespace kindred {
 namespace {
 
-constexpr int kDim = 24;
+using test::error_of;
 
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+constexpr int kDim = 24;
 
 Gallery make_gallery(const std::string& folder, int64_t items, const std::string& type = "exact") {
   Gallery gallery = Gallery::create(folder, make_info(kDim, type));

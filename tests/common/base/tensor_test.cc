@@ -1,4 +1,5 @@
 #include "common/base/tensor.h"
+#include "tests/support/error_of.h"
 
 #include <gtest/gtest.h>
 
@@ -7,15 +8,7 @@
 namespace kindred {
 namespace {
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_of;
 
 TEST(Shape, CountsElementsAndRows) {
   const Shape image{8, 14, 14, 250};

@@ -1,4 +1,5 @@
 #include "common/engine/graph.h"
+#include "tests/support/error_of.h"
 
 #include <gtest/gtest.h>
 
@@ -7,18 +8,10 @@
 namespace kindred {
 namespace {
 
+using test::error_of;
+
 using test::toy;
 using test::toy_scale;
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Graph, NamesParametersAndNodesByScope) {
   ParameterSet parameters;

@@ -1,4 +1,5 @@
 #include "common/engine/parameters.h"
+#include "tests/support/error_of.h"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +8,8 @@
 
 namespace kindred {
 namespace {
+
+using test::error_of;
 
 ParamInfo info(const std::string& name, Shape shape, Init init = Init::normal_std(1),
                ParamLayout layout = ParamLayout::plain) {
@@ -124,16 +127,6 @@ TEST_F(Parameters, CountChangesOfValues) {
   const int64_t before = set.version();
   set.set_from_file_layout(a, counting(3));
   EXPECT_GT(set.version(), before);
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST_F(Parameters, SayWhatIsWrong) {

@@ -6,10 +6,13 @@
 #include <map>
 
 #include "common/base/philox.h"
+#include "tests/support/error_of.h"
 #include "tests/support/toy_ops.h"
 
 namespace kindred {
 namespace {
+
+using test::error_of;
 
 using test::toy;
 using test::toy_scale;
@@ -26,16 +29,6 @@ void fill_random(const Tensor& tensor, uint64_t seed) {
 
 std::vector<float> values_of(const Tensor& tensor) {
   return {tensor.f32(), tensor.f32() + tensor.elements()};
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 class Programs : public ::testing::Test {

@@ -12,10 +12,13 @@
 #include "common/engine/program.h"
 #include "common/image/preprocess.h"
 #include "common/models/model_file.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kindred {
 namespace {
+
+using test::error_of;
 
 using test::TemporaryFolder;
 using testing::HasSubstr;
@@ -140,21 +143,12 @@ TEST(Embedder, EmbedsNothingFromNothing) {
   EXPECT_TRUE(embed(embedder, {}).empty());
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 TEST(Embedder, RefusesClassifiersAndMissingFiles) {
   ModelConfig config = small_config("pplcnet_x0_25");
   config.embedding = 0, config.classes = 7;
   const Model model(config);
-  EXPECT_THAT(message_of([&] { Embedder::open(model.path); }), HasSubstr("a classifier of 7 classes"));
-  EXPECT_THAT(message_of([&] { Embedder::open(model.folder / "none.safetensors"); }),
+  EXPECT_THAT(error_of([&] { Embedder::open(model.path); }), HasSubstr("a classifier of 7 classes"));
+  EXPECT_THAT(error_of([&] { Embedder::open(model.folder / "none.safetensors"); }),
               HasSubstr("none.safetensors"));
   EXPECT_THROW(Embedder::open(model.folder.path().string()), Error);
 }
@@ -163,7 +157,7 @@ TEST(Embedder, RefusesEmptyPictures) {
   const Model model(small_config("pplcnet_x0_25"));
   Embedder embedder = Embedder::open(model.path, {}, 1);
   const std::vector<Image> images(1);
-  EXPECT_THAT(message_of([&] { embed(embedder, images); }), HasSubstr("0x0"));
+  EXPECT_THAT(error_of([&] { embed(embedder, images); }), HasSubstr("0x0"));
 }
 
 TEST(Embedder, ReportsWeightsThatGiveNoNumbers) {
@@ -172,7 +166,7 @@ TEST(Embedder, ReportsWeightsThatGiveNoNumbers) {
       std::numeric_limits<float>::quiet_NaN();
   save_model(model.path, model.config, model.parameters);
   Embedder embedder = Embedder::open(model.path, {}, 1);
-  EXPECT_THAT(message_of([&] { embed(embedder, pictures(1)); }), HasSubstr("not finite"));
+  EXPECT_THAT(error_of([&] { embed(embedder, pictures(1)); }), HasSubstr("not finite"));
 }
 
 }  // namespace

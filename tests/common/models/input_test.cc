@@ -7,6 +7,7 @@
 #include "common/base/philox.h"
 #include "common/engine/program.h"
 #include "common/models/model.h"
+#include "tests/support/error_of.h"
 
 namespace kindred {
 namespace {
@@ -82,13 +83,10 @@ TEST_P(NetworkInput, EverySizeIsHalvedFiveTimesAndRoundedUp) {
 INSTANTIATE_TEST_SUITE_P(Networks, NetworkInput, testing::ValuesIn(kSmallest), input_name);
 
 std::string message_of(const ModelConfig& config) {
-  try {
+  return test::error_of([&] {
     ParameterSet parameters;
     build_model(parameters, config, 1);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  });
 }
 
 TEST(ModelInput, WhatNoNetworkTakesIsNamed) {

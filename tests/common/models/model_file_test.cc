@@ -9,10 +9,13 @@
 #include "common/io/file.h"
 #include "common/io/float_formats.h"
 #include "common/io/safetensors.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kindred {
 namespace {
+
+using test::error_of;
 
 using test::TemporaryFolder;
 using testing::ElementsAre;
@@ -37,15 +40,6 @@ struct Network {
     parameters.initialize(seed);
   }
 };
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 /// Without the care that write_file takes: these tests write hundreds of files.
 void put(const std::string& path, const std::string& bytes) {
@@ -153,10 +147,10 @@ TEST_F(ModelFile, EveryFlippedBitIsRefused) {
 }
 
 TEST_F(ModelFile, WhatIsNoModelIsRefusedByName) {
-  EXPECT_THAT(message_of([&] { read_model_info(path); }), HasSubstr(path));
+  EXPECT_THAT(error_of([&] { read_model_info(path); }), HasSubstr(path));
   EXPECT_THROW(read_model_info(folder.path().string()), Error);
   write_safetensors(path, {}, {{"format", "pt"}});
-  EXPECT_THAT(message_of([&] { read_model_info(path); }), HasSubstr("not a model of kindred"));
+  EXPECT_THAT(error_of([&] { read_model_info(path); }), HasSubstr("not a model of kindred"));
 }
 
 TEST_F(ModelFile, MissingSurplusAndMisshapenTensorsAreAllNamed) {
@@ -168,7 +162,7 @@ TEST_F(ModelFile, MissingSurplusAndMisshapenTensorsAreAllNamed) {
                      {"head.fc.weight", DType::f32, {8, 8}, bytes},
                      {"bn1.num_batches_tracked", DType::i64, {1}, bytes.substr(0, 8)}},
                     {});
-  const std::string text = message_of([&] { load_weights(path, network.parameters); });
+  const std::string text = error_of([&] { load_weights(path, network.parameters); });
   EXPECT_THAT(text, HasSubstr(path));
   EXPECT_THAT(text, HasSubstr("tensor 'conv_stem.weight' has shape [4,4,2,2], the model needs [8,3,3,3]"));
   EXPECT_THAT(text, HasSubstr("tensor 'bn1.weight' is i32, the model needs f32, bf16, f16 or f64"));
@@ -204,7 +198,7 @@ TEST_F(ModelFile, APartialFitFillsWhatFitsAndNamesTheRest) {
 
 TEST_F(ModelFile, EvenAPartialFitNeedsATensorThatFits) {
   write_safetensors(path, {{"extra", DType::u8, {2}, "ab"}}, {});
-  EXPECT_THAT(message_of([&] { load_weights(path, network.parameters, Fit::partial); }),
+  EXPECT_THAT(error_of([&] { load_weights(path, network.parameters, Fit::partial); }),
               HasSubstr("no tensor fits the network"));
 }
 
@@ -252,7 +246,7 @@ TEST_F(ModelFile, AnotherBackboneIsNoStart) {
   other.arch = "pplcnet_x0_5";
   save_model(path, other, Network(other).parameters);
   EXPECT_THAT(
-      message_of([&] { load_backbone_weights(path, config, network.parameters); }),
+      error_of([&] { load_backbone_weights(path, config, network.parameters); }),
       HasSubstr("tensor 'blocks.0.0.conv_pw.weight' has shape [16,8,1,1], the model needs [8,8,1,1]"));
 }
 

@@ -9,9 +9,12 @@
 #include "common/engine/program.h"
 #include "common/models/counts.h"
 #include "common/models/model.h"
+#include "tests/support/error_of.h"
 
 namespace kindred {
 namespace {
+
+using test::error_of;
 
 struct Counts {
   const char* arch;
@@ -167,15 +170,6 @@ TEST_P(ModelTable, ARetrievalNetworkOfAnySizeGivesUnitRows) {
 
 INSTANTIATE_TEST_SUITE_P(All, ModelTable, testing::ValuesIn(kCounts), test_name);
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 TEST(StageRates, MustBeOneForEachStage) {
   ModelConfig config = classifier("pplcnet_x1_0");
   config.backbone.stage_lr = {1, 1, 1, 1, 1};
@@ -183,7 +177,7 @@ TEST(StageRates, MustBeOneForEachStage) {
     ParameterSet parameters;
     build_model(parameters, config, 1);
   };
-  EXPECT_EQ(message_of(build),
+  EXPECT_EQ(error_of(build),
             "pplcnet_x1_0: 'stage_lr' has 5 factors; expected 6 for pplcnet_x1_0, each from 0 to 1000");
   config.backbone.stage_lr = {1, 1, 1, 1, 1, -1};
   EXPECT_THROW(build(), Error);
@@ -249,7 +243,7 @@ TEST(ModelRegistry, AnswersToPaddleClasAndTimmNamesInAnyCase) {
 }
 
 TEST(ModelRegistry, UnknownNamesGetTheNearestOne) {
-  const std::string text = message_of([] { canonical_arch("pphgnetv2_b9"); });
+  const std::string text = error_of([] { canonical_arch("pphgnetv2_b9"); });
   EXPECT_NE(text.find("unknown architecture 'pphgnetv2_b9'; did you mean 'pphgnetv2_b"), std::string::npos)
       << text;
 }

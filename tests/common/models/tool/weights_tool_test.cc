@@ -9,6 +9,7 @@
 #include "common/io/npy.h"
 #include "common/models/model_file.h"
 #include "common/models/tool/tool.h"
+#include "tests/support/error_of.h"
 #include "tests/support/temporary_folder.h"
 
 namespace kindred {
@@ -31,12 +32,7 @@ void run(Command command, const std::vector<std::string>& arguments) {
 }
 
 std::string refusal(Command command, const std::vector<std::string>& arguments) {
-  try {
-    run(command, arguments);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
+  return test::error_of([&] { run(command, arguments); });
 }
 
 std::vector<float> values_in(const std::string& path, const char* name) {
